@@ -27,12 +27,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where samples come from; `window` are character positions in the utterance's source."""
+    """Where samples come from; `window` are character positions in the utterance's source.
+
+    What the render cost stands in the chunk's own record: pieces sound before it is known.
+    """
 
     adapter: str
     chunk_id: int
     window: tuple[int, int]
-    render_ms: float
     utterance: str
     epoch: int
 

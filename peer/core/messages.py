@@ -260,6 +260,12 @@ def _playout(inputs: Mapping[str, object]) -> Playout:
     return Playout(rtp, float(jitter), concealed)
 
 
+_BARE: Mapping[str, type[Pause | Resume | Abandon | Describe]] = {
+    "pause": Pause,
+    "resume": Resume,
+    "abandon": Abandon,
+    "describe": Describe,
+}
 INTENTS = ("say", "barge_in", "pause", "resume", "abandon", "configure", "describe", "playout")
 
 
@@ -281,7 +287,7 @@ def parse(value: Mapping[str, object]) -> Message:
             return _configure(ident, value, inputs)
         case "pause" | "resume" | "abandon" | "describe":
             _only(inputs, set(), "inputs")
-            return {"pause": Pause, "resume": Resume, "abandon": Abandon, "describe": Describe}[intent](ident)
+            return _BARE[intent](ident)
         case _:
             raise Refusal("unknown_intent", "intent", f"choose one of {', '.join(INTENTS)}")
 

@@ -55,7 +55,8 @@ def fade_out(pcm: Float, samples: int = FADE) -> Float:
 def crossfade(old: Float, new: Float) -> Float:
     """Blend two float32 arrays of one length, equal gain: `old` falls while `new` rises."""
     gain = rise(len(new))
-    return (old * (1.0 - gain) + new * gain).astype(np.float32)
+    out: Float = (old * (1.0 - gain) + new * gain).astype(np.float32)
+    return out
 
 
 def quantise(pcm: Float, dither: Float | None = None) -> Int16:
@@ -66,7 +67,8 @@ def quantise(pcm: Float, dither: Float | None = None) -> Int16:
     scaled = pcm * np.float32(32767.0)
     if dither is not None:
         scaled = scaled + dither
-    return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+    out: Int16 = np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+    return out
 
 
 def dither_at(position: int, samples: int, seed: int) -> Float:

@@ -1,0 +1,93 @@
+"""Engines with a modelled cost: real samples, invented render times, faults on a schedule.
+
+Know no session; the harness asks them in virtual time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from adapters.base import TTSAdapter
+from adapters.voices.tone import Tone
+from peer.core.chunk import AudioChunk, Knobs, Request
+from peer.core.descriptor import Descriptor
+from peer.core.voice import Voice
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A render takes `overhead_ms + ratio * audio`, times a lognormal factor of spread `jitter`."""
+
+    overhead_ms: float = 1.0
+    ratio: float = 0.01
+    jitter: float = 0.0
+
+
+@dataclass(slots=True)
+class ModelEngine:
+    """Pieces of a real adapter with the time at which each is there. `slow(now_ms)` multiplies the cost."""
+
+    adapter: TTSAdapter = field(default_factory=Tone)
+    cost: Cost = field(default_factory=Cost)
+    seed: int = 1
+    slow: Callable[[float], float] = lambda _now: 1.0
+    faults: dict[int, str] = field(default_factory=dict)
+    """Render number → "raise" (dies before the first piece), "die" (after it), "nan", "rate", "huge"."""
+    renders: int = 0
+    asked: list[Request] = field(default_factory=list)
+
+    def render(self, request: Request, now_ms: float) -> Iterator[tuple[float, AudioChunk | str]]:
+        """(when_ms, piece), or (when_ms, why) for a fault; times ascend."""
+        number, self.renders = self.renders, self.renders + 1
+        self.asked.append(request)
+        fault = self.faults.get(number)
+        rng = random.Random(f"{self.seed}/{number}")
+        factor = rng.lognormvariate(0.0, self.cost.jitter) * self.slow(now_ms) if self.cost.jitter else self.slow(now_ms)
+        at = now_ms + self.cost.overhead_ms * factor
+        if fault == "raise":
+            yield at, "the engine died"
+            return
+        for i, piece in enumerate(self.adapter.render(request)):
+            at += self.cost.ratio * factor * piece.duration_ms
+            yield at, _damaged(replace(piece, render_ms=at - now_ms), fault)
+            if fault == "die" and i == 0:
+                yield at, "the engine died"
+                return
+
+
+def _damaged(piece: AudioChunk, fault: str | None) -> AudioChunk:
+    match fault:
+        case "nan":
+            pcm = piece.pcm.copy()
+            pcm[:1] = float("nan")
+            return replace(piece, pcm=pcm)
+        case "rate":
+            return replace(piece, sample_rate=piece.sample_rate // 2)
+        case "huge":
+            return replace(piece, pcm=piece.pcm.repeat(200))
+        case _:
+            return piece
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCast:
+    """Engines by name for the core; several names may stand for one adapter with different costs."""
+
+    engines: dict[str, ModelEngine]
+
+    def knows(self, name: str) -> bool:
+        return name in self.engines
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.engines)
+
+    def descriptor(self, name: str) -> Descriptor:
+        return replace(self.engines[name].adapter.describe(), name=name)
+
+    def knobs(self, name: str, voice: Voice) -> Knobs:
+        return self.engines[name].adapter.project(voice).knobs
+
+    def prior(self, name: str) -> tuple[float, float] | None:
+        return None

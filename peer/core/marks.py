@@ -1,0 +1,81 @@
+"""Where words lie in the output: source characters against ring positions.
+
+Knows no audio; it answers what was heard, from where to resume and where to hand over.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from .pcm import RATE
+
+KEPT = 20 * RATE
+"""Samples behind the reader that are remembered: a far end that plays later than that is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """At output sample `at` the source characters [start, end) of `utterance` begin to sound.
+
+    kind "word" or "sentence"; "end" marks where a sentence's sound stops (start == end).
+    """
+
+    at: int
+    kind: str
+    utterance: str
+    start: int
+    end: int
+
+
+class Marks:
+    """Marks in order of position, bounded by `KEPT` samples behind the reader."""
+
+    def __init__(self) -> None:
+        self._marks: list[Mark] = []
+        self._passed = 0
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def add(self, mark: Mark) -> None:
+        """Positions never fall within one sentence; an engine that says otherwise is put right."""
+        if self._marks and mark.at < self._marks[-1].at:
+            mark = Mark(self._marks[-1].at, mark.kind, mark.utterance, mark.start, mark.end)
+        self._marks.append(mark)
+
+    def truncate(self, position: int) -> None:
+        """Forget marks at or after `position`: that sound was flushed. Marks already passed stay."""
+        while len(self._marks) > self._passed and self._marks[-1].at >= position:
+            self._marks.pop()
+
+    def pass_to(self, read: int) -> list[Mark]:
+        """The words that began to sound since the last call, now that the reader is at `read`."""
+        found = []
+        while self._passed < len(self._marks) and self._marks[self._passed].at < read:
+            if self._marks[self._passed].kind == "word":
+                found.append(self._marks[self._passed])
+            self._passed += 1
+        self._forget(read - KEPT)
+        return found
+
+    def _forget(self, before: int) -> None:
+        if len(self._marks) < 512 or self._marks[0].at >= before:
+            return
+        cut = min(bisect_right(self._marks, before, key=lambda m: m.at), self._passed)
+        del self._marks[:cut]
+        self._passed -= cut
+
+    def at(self, position: int) -> Mark | None:
+        """The last mark at or before `position`: the word that sounds there."""
+        i = bisect_right(self._marks, position, key=lambda m: m.at)
+        return self._marks[i - 1] if i else None
+
+    def last_word(self, after: int, before: int) -> Mark | None:
+        """The last word that begins in (after, before], or None."""
+        for mark in reversed(self._marks):
+            if mark.at <= after:
+                return None
+            if mark.kind == "word" and mark.at <= before:
+                return mark
+        return None

@@ -1,0 +1,106 @@
+"""The sentence that is being rendered and the chunk that is outstanding.
+
+Knows no queue and no clock; it turns native pieces into stitched samples and marks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .chunk import AudioChunk, Knobs, Request
+from .descriptor import Descriptor
+from .frame import Provenance
+from .marks import Mark, Marks
+from .pcm import Float
+from .resample import Resampler
+from .segment import Window
+from .stitch import Overlap, Stitcher
+
+Digest = Any
+"""hashlib's own type has no public name."""
+
+
+def seed_of(session_seed: int, utterance: int, sentence: int) -> int:
+    """31 bits from the session, the utterance and the sentence's source position; never from a chunk."""
+    raw = hashlib.blake2b(f"{session_seed}/{utterance}/{sentence}".encode(), digest_size=4).digest()
+    return int.from_bytes(raw, "little") & 0x7FFFFFFF
+
+
+@dataclass(slots=True)
+class Sentence:
+    """One window in one engine's hands. `cursor` counts native samples already accepted."""
+
+    utterance: str
+    window: Window
+    descriptor: Descriptor
+    knobs: Knobs
+    stream: str
+    seed: int
+    out_start: int
+    resampler: Resampler
+    overlap: Overlap
+    cursor: int = 0
+    state: bytes = b""
+    marked_to: int = -1
+
+    def mark(self, chunk: AudioChunk, marks: Marks) -> list[Mark]:
+        """Put the chunk's words at their place in the output; returns them."""
+        added = []
+        for marker in chunk.markers:
+            if marker.kind != "word" or marker.end <= marker.start or marker.at <= self.marked_to:
+                continue
+            self.marked_to = marker.at
+            at = self.out_start + self.resampler.position(marker.at)
+            start, end = self.window.source_at(marker.start), self.window.source_at(marker.end)
+            if end <= start:
+                continue
+            mark = Mark(at, "word", self.utterance, start, end)
+            marks.add(mark)
+            added.append(mark)
+        return added
+
+
+@dataclass(slots=True)
+class Pending:
+    """A chunk that was asked for. `accepted` are its native samples already in the stream."""
+
+    request: Request
+    origin: Provenance
+    primed: bool
+    met_ms: float | None = None
+    accepted: int = 0
+    attempt_seen: int = 0
+    pieces: int = 0
+    due: bool = True
+    digest: Digest = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+
+    def again(self) -> None:
+        """The same chunk is asked for once more: one attempt later, from its first sample."""
+        ticket = self.request.ticket
+        self.request = replace(self.request, ticket=replace(ticket, attempt=ticket.attempt + 1))
+        self.attempt_seen = 0
+        self.digest = hashlib.blake2b(digest_size=16)
+        self.due = True
+
+    def fresh(self, chunk: AudioChunk) -> Float:
+        """The samples of this piece that were not accepted in an earlier attempt."""
+        start = self.attempt_seen
+        self.attempt_seen += len(chunk.pcm)
+        skip = min(len(chunk.pcm), max(0, self.accepted - start))
+        fresh = chunk.pcm[skip:]
+        self.accepted += len(fresh)
+        return fresh
+
+
+def stitch(sentence: Sentence, pcm: Float, origin: Provenance, stitcher: Stitcher) -> None:
+    """Native samples, the continuation of the sentence, into the stream."""
+    stitcher.write(sentence.resampler.push(sentence.overlap.push(pcm)), origin)
+
+
+def finish(sentence: Sentence, origin: Provenance, stitcher: Stitcher) -> None:
+    """The sentence ended: what engine-side stages kept back follows, then the fade."""
+    stitcher.write(sentence.resampler.push(sentence.overlap.flush()), origin)
+    stitcher.write(sentence.resampler.flush(), origin)
+    stitcher.finish()

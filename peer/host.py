@@ -1,0 +1,615 @@
+"""Where engines run: a worker process per engine, supervised; or the caller's own loop, for tests.
+
+Knows the contract and the framing, no engine by name. Requests wait in one bounded queue ordered by the
+deadline of the ring that waits; a render is a cancellable iterator of pieces. What an engine does wrong
+becomes `Broken`, `Stalled` or `Unavailable`; replaying a request after that is the caller's decision,
+because it alone knows how far the ring got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from adapters.base import TTSAdapter
+from adapters.framing import MAX_ID, Frame, FramingError, Kind, Parser, encode
+from adapters.sandbox import FD_VARIABLE
+
+from .core.chunk import AudioChunk, Marker, Request, fault_of
+from .core.errors import AdapterError, Broken, Refusal, Stalled, Unavailable
+
+QUEUE_LIMIT = 64
+"""Requests that wait for one engine: every call asks for one chunk at a time, so this many calls queue."""
+
+SILENCE_S = 10.0
+"""Between two pieces of one render: fifty times what the slowest step measured takes; then it hangs."""
+
+WARM_S = 120.0
+"""From the start of a worker to READY: the largest model measured loads in 5 s from a cold disk."""
+
+CLOSE_S = 1.0
+"""A worker that was told to close and has not after this long is killed."""
+
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Before the n-th restart in a row: at once, then doubling, at most as long as a person waits for a page."""
+
+STEADY_S = 10.0
+"""A worker that was ready for this long had not failed because of its start: the backoff begins anew."""
+
+LOG_LINE = 4096
+"""Bytes of one line of a worker's standard error; longer ones are cut."""
+
+LOG_LINES = 200
+"""Lines logged of one worker's life; what follows is read and dropped, so that the worker never blocks."""
+
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+"""What a worker inherits; keys and tokens are not among it."""
+
+FIXED = {
+    "PYTHONUTF8": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+}
+"""One thread per engine (two were slower and not repeatable), and no model hub."""
+
+ROOT = Path(__file__).resolve().parents[1]
+FORMATS: Mapping[str, tuple[str, float]] = {"s16": ("<i2", 1.0 / 32768.0), "f32": ("<f4", 1.0)}
+"""Sample formats on the wire: numpy's name and the factor to [-1, 1]."""
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """HEALTH as far as a process has it; STRAINED is the session's business."""
+
+    COLD = "COLD"
+    WARMING = "WARMING"
+    READY = "READY"
+    FAILED = "FAILED"
+    CLOSED = "CLOSED"
+
+
+class Phase(StrEnum):
+    """Where one render stands."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    DONE = "done"
+
+
+class EngineHost(Protocol):
+    """One engine, wherever it runs."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Returns when the engine is ready; idempotent. Raises Unavailable with what helps."""
+        ...
+
+    def render(self, request: Request, deadline: float) -> AsyncIterator[AudioChunk]:
+        """The pieces of one request. Raises Refusal at once when the queue is full, AdapterError on the way.
+
+        `deadline` (s, the loop's clock) orders the queue, and the first piece must come before it.
+        Cancelling the task that iterates cancels the render.
+        """
+        ...
+
+    def status(self) -> Mapping[str, object]: ...
+
+    async def close(self) -> None: ...
+
+
+class Render:
+    """The pieces of one request, to be iterated once; as a context manager it cancels what is left.
+
+    Holds at most the samples that were asked for: a worker that sends more is broken.
+    """
+
+    __slots__ = ("_fault", "_host", "_pieces", "_waiter", "deadline", "id", "left", "phase", "request", "timer")
+
+    def __init__(self, host: ProcessHost, request: Request, deadline: float) -> None:
+        self._host = host
+        self._pieces: deque[AudioChunk] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._fault: Exception | None = None
+        self.request = request
+        self.deadline = deadline
+        self.phase = Phase.WAITING
+        self.id = 0
+        self.left = request.samples
+        self.timer: asyncio.TimerHandle | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AudioChunk:
+        while True:
+            if self._pieces:
+                return self._pieces.popleft()
+            if self._fault is not None:
+                raise self._fault
+            if self.phase is Phase.DONE:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Gives up what has not come yet; harmless when it is over."""
+        self._pieces.clear()
+        if self.phase is not Phase.DONE:
+            self._host.drop(self)
+
+    # what the host does with it
+
+    def put(self, chunk: AudioChunk) -> None:
+        self.left -= len(chunk.pcm)
+        self._pieces.append(chunk)
+        self._wake()
+
+    def finish(self, fault: Exception | None = None) -> None:
+        self.phase = Phase.DONE
+        self._fault = fault
+        if self.timer is not None:
+            self.timer.cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class _Wire(asyncio.Protocol):
+    """The socket of one worker's life: bytes to frames, frames to the host."""
+
+    def __init__(self, host: ProcessHost) -> None:
+        self._host = host
+        self._parser = Parser()
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._parser.feed(data):
+                self._host.take(frame)
+        except FramingError as error:
+            self.end(f"broke the framing: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end("ended")
+
+    def end(self, why: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(why)
+
+
+@dataclass(slots=True)
+class _Life:
+    """One process, from its start to its end; replaced as a whole by the next."""
+
+    process: asyncio.subprocess.Process
+    transport: asyncio.Transport
+    wire: _Wire
+    ready_at: float | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class ProcessHost:
+    """An engine in its own process: started once, restarted when it dies, shared by all calls."""
+
+    def __init__(
+        self,
+        name: str,
+        adapter: type[TTSAdapter],
+        tasks: asyncio.TaskGroup,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self._adapter = adapter
+        self._tasks = tasks
+        self._extra = dict(environment or {})
+        self._descriptor = adapter.describe()
+        self._concurrency = self._descriptor.limits.get("concurrency", 1)
+        self._state = State.COLD
+        self._text = ""
+        self._changed = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._life: _Life | None = None
+        self._waiting: list[tuple[float, int, Render]] = []
+        self._sent: dict[int, Render] = {}
+        self._ids = itertools.cycle(range(1, MAX_ID + 1))
+        self._order = itertools.count()
+        self._restarts = 0
+        self._facts: Mapping[str, object] = {}
+
+    # --- what callers use ---
+
+    async def start(self) -> None:
+        """Waits until the engine is READY. Raises Unavailable; the supervisor tries again all the same."""
+        if self._supervisor is None and self._state is not State.CLOSED:
+            self._supervisor = self._tasks.create_task(self._supervise(), name=f"host {self.name}")
+        while self._state in (State.COLD, State.WARMING):
+            self._changed.clear()
+            await self._changed.wait()
+        if self._state is not State.READY:
+            raise Unavailable(self._text or f"{self.name} is closed")
+
+    def render(self, request: Request, deadline: float) -> Render:
+        """See EngineHost."""
+        if self._state in (State.FAILED, State.CLOSED, State.COLD):
+            raise Unavailable(self._text or f"{self.name} is not running")
+        if len(self._waiting) >= QUEUE_LIMIT:
+            raise Refusal("busy", "adapter", f"{QUEUE_LIMIT} requests wait for {self.name}; try again soon")
+        render = Render(self, request, deadline)
+        loop = asyncio.get_running_loop()
+        render.timer = loop.call_at(deadline, self._stall, render, "no sound before its deadline")
+        heapq.heappush(self._waiting, (deadline, next(self._order), render))
+        self._pump()
+        return render
+
+    def status(self) -> dict[str, object]:
+        """Facts for the health page; plain JSON values."""
+        return {
+            "state": self._state.value,
+            "text": self._text,
+            "pid": self._life.process.pid if self._life else None,
+            "restarts": self._restarts,
+            "waiting": len(self._waiting),
+            "rendering": len(self._sent),
+            "sandbox": self._facts.get("sandbox"),
+            "version": self._facts.get("version"),
+            "warm_ms": self._facts.get("warm_ms"),
+            "prior": self._facts.get("prior"),
+        }
+
+    async def close(self) -> None:
+        """Ends the process and every render; twice is once."""
+        self._become(State.CLOSED, f"{self.name} is closed")
+        self._fail_all(Unavailable(self._text))
+        if self._life is not None:
+            self._life.wire.end("was closed")
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            if self._life is None:
+                supervisor.cancel()
+            await asyncio.wait([supervisor])
+
+    # --- requests ---
+
+    def drop(self, render: Render) -> None:
+        """The caller gave up: forget it here, and tell the worker."""
+        self._forget(render)
+        render.finish()
+        self._pump()
+
+    def _forget(self, render: Render) -> None:
+        if render.phase is Phase.WAITING:
+            self._waiting = [entry for entry in self._waiting if entry[2] is not render]
+            heapq.heapify(self._waiting)
+        elif render.phase is Phase.SENT and self._sent.pop(render.id, None) is not None:
+            self._write(encode(Kind.CANCEL, render.id))
+
+    def _stall(self, render: Render, why: str) -> None:
+        self._forget(render)
+        render.finish(Stalled(f"{self.name}: {why}"))
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what may be sent, the most urgent first."""
+        while self._state is State.READY and self._waiting and len(self._sent) < self._concurrency:
+            _, _, render = heapq.heappop(self._waiting)
+            try:
+                frame = _render_frame(id := self._free_id(), render.request)
+            except FramingError as error:
+                render.finish(Refusal("too_large", "text", str(error)))
+                continue
+            render.id, render.phase = id, Phase.SENT
+            self._sent[id] = render
+            self._write(frame)
+
+    def _free_id(self) -> int:
+        return next(id for id in self._ids if id not in self._sent)
+
+    def _write(self, frame: bytes) -> None:
+        if self._life is not None and not self._life.transport.is_closing():
+            self._life.transport.write(frame)
+
+    def _fail_all(self, fault: AdapterError) -> None:
+        """Everything outstanding ends with `fault`; what waits does too, once there is nobody to wait for."""
+        sent, self._sent = self._sent, {}
+        waiting = []
+        if self._state in (State.FAILED, State.CLOSED):
+            waiting, self._waiting = self._waiting, []
+        for render in [*sent.values(), *(entry[2] for entry in waiting)]:
+            render.finish(type(fault)(str(fault)))
+
+    # --- frames from the worker ---
+
+    def take(self, frame: Frame) -> None:
+        """One frame of the worker. Raises FramingError where it makes no sense."""
+        match frame.kind:
+            case Kind.READY:
+                self._ready(frame)
+            case Kind.PIECE:
+                render = self._sent.get(frame.id)
+                if render is not None:
+                    self._piece(render, frame)
+            case Kind.ERROR:
+                self._error(frame)
+            case _:
+                raise FramingError(f"{frame.kind.name} is not for the host")
+
+    def _ready(self, frame: Frame) -> None:
+        life = self._life
+        if life is None or life.ready_at is not None:
+            raise FramingError("READY twice")
+        rate = self._descriptor.sample_rate
+        if frame.fields.get("sample_rate") != rate:
+            raise FramingError(f"it speaks at {frame.fields.get('sample_rate')} Hz, its descriptor says {rate}")
+        life.ready_at = asyncio.get_running_loop().time()
+        self._facts = frame.fields
+        self._become(State.READY)
+        self._pump()
+
+    def _piece(self, render: Render, frame: Frame) -> None:
+        chunk = chunk_of(frame)
+        why = fault_of(chunk, self._descriptor.sample_rate, render.left)
+        if why is not None:
+            self._forget(render)
+            render.finish(Broken(f"{self.name}: {why}"))
+            self._pump()
+            return
+        render.put(chunk)
+        if chunk.last:
+            del self._sent[render.id]
+            render.finish()
+            self._pump()
+            return
+        if render.timer is not None:
+            render.timer.cancel()
+        loop = asyncio.get_running_loop()
+        render.timer = loop.call_later(SILENCE_S, self._stall, render, f"nothing for {SILENCE_S:g} s")
+
+    def _error(self, frame: Frame) -> None:
+        text = f"{self.name}: {frame.fields.get('text', '')}"
+        fault = Unavailable(text) if frame.fields.get("error") == "unavailable" else Broken(text)
+        if frame.id == 0:
+            self._become(State.FAILED, text)
+            self._fail_all(fault)
+            return
+        render = self._sent.pop(frame.id, None)
+        if render is not None:
+            render.finish(fault)
+            self._pump()
+
+    # --- the process ---
+
+    def _closed(self) -> bool:
+        return self._state is State.CLOSED
+
+    def _become(self, state: State, text: str = "") -> None:
+        if self._state is not State.CLOSED:
+            self._state, self._text = state, text
+            self._changed.set()
+
+    async def _supervise(self) -> None:
+        """One life after the other, with growing pauses while they are short."""
+        short = 0
+        while not self._closed():
+            if self._state is not State.FAILED:
+                self._become(State.WARMING)
+            began = asyncio.get_running_loop().time()
+            steady = await self._live()
+            short = 0 if steady else short + 1
+            if self._closed():
+                return
+            self._restarts += 1
+            pause = BACKOFF_S[min(max(short - 1, 0), len(BACKOFF_S) - 1)]
+            log.warning("%s is restarted in %g s (it lived %.1f s)", self.name, pause, _since(began))
+            await asyncio.sleep(pause)
+
+    async def _live(self) -> bool:
+        """One process from start to end; true if it was ready for long."""
+        try:
+            life = await self._spawn()
+        except (Unavailable, OSError) as error:
+            self._fail(str(error))
+            return False
+        why, ready_at = "ended", None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._log(life.process), name=f"log {self.name}")
+                tasks.create_task(self._impatience(life), name=f"warm {self.name}")
+                why = await life.wire.ended
+                ready_at = life.ready_at
+                await self._end(life)
+        finally:
+            if life.process.returncode is None:
+                life.process.kill()
+                await life.process.wait()
+            life.transport.close()
+            self._life = None
+        self._bury(why, life.process.returncode, ready_at)
+        return ready_at is not None and _since(ready_at) > STEADY_S
+
+    def _bury(self, why: str, status: int | None, ready_at: float | None) -> None:
+        """A worker is gone: who waits for a restart waits on, unless it never became ready."""
+        text = f"{self.name}: its process {why} (status {status})"
+        if ready_at is None and self._state is State.WARMING:
+            self._fail(text)
+        elif self._state is State.READY:
+            self._become(State.WARMING, text)
+        self._fail_all(Broken(text))
+
+    def _fail(self, text: str) -> None:
+        log.error("%s cannot start: %s", self.name, text)
+        self._become(State.FAILED, text)
+        self._fail_all(Unavailable(text))
+
+    async def _spawn(self) -> _Life:
+        ours, theirs = socket.socketpair()
+        try:
+            command = self._adapter.worker_command()
+            environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                limit=LOG_LINE,
+                cwd=ROOT,
+                env=environment | FIXED | self._extra | {FD_VARIABLE: str(theirs.fileno())},
+                pass_fds=(theirs.fileno(),),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_unix_connection(lambda: _Wire(self), sock=ours)
+        self._life = _Life(process, transport, wire)
+        return self._life
+
+    async def _impatience(self, life: _Life) -> None:
+        """Ends a worker that does not become ready."""
+        await asyncio.wait([life.wire.ended], timeout=WARM_S)
+        if life.ready_at is None:
+            life.wire.end(f"was not ready after {WARM_S:g} s")
+
+    async def _end(self, life: _Life) -> None:
+        """CLOSE, then the end of file, then the kernel."""
+        self._write(encode(Kind.CLOSE, 0))
+        life.transport.close()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await life.process.wait()
+        except TimeoutError:
+            life.process.kill()
+            await life.process.wait()
+
+    async def _log(self, process: asyncio.subprocess.Process) -> None:
+        """The worker's standard error, to its end."""
+        if process.stderr is None:
+            return
+        for count in itertools.count():
+            data = await process.stderr.read(LOG_LINE)
+            if not data:
+                return
+            if count < LOG_LINES:
+                log.info("%s[%d]: %s", self.name, process.pid, data.decode(errors="replace").rstrip())
+
+
+def _since(then: float) -> float:
+    return asyncio.get_running_loop().time() - then
+
+
+def _render_frame(id: int, request: Request) -> bytes:
+    fields = {
+        "stream": request.stream,
+        "text": request.text,
+        "cursor": request.cursor,
+        "samples": request.samples,
+        "units": request.units,
+        "knobs": dict(request.knobs),
+        "seed": request.seed,
+    }
+    return encode(Kind.RENDER, id, fields, request.state)
+
+
+def chunk_of(frame: Frame) -> AudioChunk:
+    """The chunk of a PIECE frame, its samples as float32. Raises FramingError where a field does not fit."""
+    fields, raw = frame.fields, frame.raw
+    try:
+        dtype, factor = FORMATS[str(fields["format"])]
+        split = _natural(fields["state"])
+        if split > len(raw):
+            raise ValueError("more state than bytes")
+        pcm = np.frombuffer(raw, dtype, offset=split).astype(np.float32)
+        if factor != 1.0:
+            pcm *= np.float32(factor)
+        pcm.flags.writeable = False
+        rows = fields["markers"]
+        if not isinstance(rows, list):
+            raise TypeError("markers is not a list")
+        return AudioChunk(
+            pcm=pcm,
+            sample_rate=_natural(fields["sample_rate"]),
+            markers=tuple(Marker(str(k), _natural(a), _natural(s), _natural(e), str(t)) for k, a, s, e, t in rows),
+            cursor=_natural(fields["cursor"]),
+            state=raw[:split],
+            last=fields["last"] is True,
+            eos=fields["eos"] is True,
+            render_ms=float(str(fields["render_ms"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FramingError(f"PIECE: {error!r}") from error
+
+
+def _natural(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+class InlineHost:
+    """An engine on the caller's loop: for tests, and only for engines that compute in microseconds."""
+
+    def __init__(self, adapter: TTSAdapter) -> None:
+        self.name = adapter.name
+        self._adapter = adapter
+        self._state = State.COLD
+        self._rendering = 0
+
+    async def start(self) -> None:
+        """Warms up on the loop; twice is once."""
+        if self._state is State.COLD:
+            self._adapter.warm_up()
+            self._state = State.READY
+
+    async def render(self, request: Request, deadline: float) -> AsyncIterator[AudioChunk]:
+        """See EngineHost; other tasks run between two pieces."""
+        if self._state is not State.READY:
+            raise Unavailable(f"{self.name} is not running")
+        pieces: Iterator[AudioChunk] = self._adapter.render(request)
+        self._rendering += 1
+        try:
+            for chunk in pieces:
+                yield chunk
+                await asyncio.sleep(0)
+        finally:
+            self._rendering -= 1
+
+    def status(self) -> dict[str, object]:
+        return {"state": self._state.value, "text": "", "pid": None, "restarts": 0, "rendering": self._rendering}
+
+    async def close(self) -> None:
+        if self._state is not State.CLOSED:
+            self._state = State.CLOSED
+            self._adapter.close()

@@ -1,0 +1,138 @@
+// One attempt at a call: a peer connection, its two channels, its end.
+// Knows neither what the messages mean nor whether to try again.
+
+import { NOW, SURE } from './channel.js';
+import { Trouble } from './http.js';
+import { errorWords } from './words.js';
+
+const CONNECT_MS = 15_000;
+/** A short loss of the path heals by itself; after this (ms) it is taken for broken. */
+const PATIENCE_MS = 2_500;
+/** More than this (bytes) unsent means the path is gone; what is urgent does not queue behind it. */
+const MAX_BUFFERED = 256 * 1024;
+
+/**
+ * @param {{http: ReturnType<import('./http.js').createHttp>, iceServers: RTCIceServer[], conversation: string, track: MediaStreamTrack | null,
+ *   mark: (name: string) => void, onStream: (stream: MediaStream) => void, onMessage: (text: string) => void,
+ *   onLost: (trouble: Trouble) => void}} given
+ */
+export function placeCall({ http, iceServers, conversation, track, mark, onStream, onMessage, onLost }) {
+  const pc = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
+  // sendrecv without a track yet: a microphone may come, go and change without negotiating again
+  const transceiver = pc.addTransceiver('audio', { direction: 'sendrecv' });
+  const sure = pc.createDataChannel('synchrony');
+  const now = pc.createDataChannel('synchrony.now', { ordered: false, maxRetransmits: 0 });
+  let location = '';
+  let ended = false;
+  let patience = null;
+  const connectTimer = setTimeout(() => lose('connect_timeout'), CONNECT_MS);
+
+  function lose(code, trouble = new Trouble(code, errorWords(code))) {
+    if (ended) return;
+    close();
+    onLost(trouble);
+  }
+
+  function close() {
+    if (ended) return;
+    ended = true;
+    clearTimeout(connectTimer);
+    clearTimeout(patience);
+    sure.onclose = null;
+    sure.onmessage = null;
+    now.onmessage = null;
+    pc.onconnectionstatechange = null;
+    pc.ontrack = null;
+    pc.close();
+  }
+
+  function watchState() {
+    clearTimeout(patience);
+    if (pc.connectionState === 'connected') {
+      clearTimeout(connectTimer);
+      mark('connected');
+    }
+    if (pc.connectionState === 'failed' || pc.connectionState === 'closed') lose('lost');
+    if (pc.connectionState === 'disconnected') patience = setTimeout(() => lose('lost'), PATIENCE_MS);
+  }
+
+  pc.onconnectionstatechange = watchState;
+  pc.ontrack = (event) => onStream(event.streams[0] ?? new MediaStream([event.track]));
+  sure.onopen = () => mark('channel');
+  sure.onclose = () => lose('lost');
+  for (const channel of [sure, now]) channel.onmessage = (event) => { if (typeof event.data === 'string') onMessage(event.data); };
+
+  async function negotiate() {
+    if (track) void transceiver.sender.replaceTrack(track);
+    // without waiting for candidates: the server is reachable and learns ours from the first packet
+    await pc.setLocalDescription();
+    mark('offer');
+    const headers = { 'Content-Type': 'application/sdp' };
+    if (conversation) headers['Synchrony-Session'] = conversation;
+    const response = await http.request('/calls', { method: 'POST', headers, body: pc.localDescription.sdp });
+    location = response.headers.get('Location') ?? '';
+    const sdp = await response.text();
+    mark('answer');
+    if (ended) {
+      hangUp();
+      return;
+    }
+    await pc.setRemoteDescription({ type: 'answer', sdp });
+  }
+
+  /** Tells the server and ends. @param {{hold?: boolean}} [how] `hold` keeps the conversation for 30 s */
+  function hangUp({ hold = false } = {}) {
+    close();
+    if (location) http.request(`${location}${hold ? '?hold=1' : ''}`, { method: 'DELETE', keepalive: true }).catch(() => {});
+  }
+
+  /** The page goes away: only a beacon still leaves. */
+  function leave() {
+    close();
+    if (location) navigator.sendBeacon?.(http.withToken(`${location}/bye`));
+  }
+
+  /** @param {string} text @param {string} lane @returns {boolean} it left */
+  function send(text, lane) {
+    const channel = lane === NOW ? now : sure;
+    if (channel.readyState !== 'open' || channel.bufferedAmount > MAX_BUFFERED) return false;
+    try {
+      channel.send(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** @returns {Promise<{delayS: number, emitted: number, concealed: number, stats: object} | null>} of the sound that arrives */
+  async function inbound() {
+    if (ended) return null;
+    const reports = await transceiver.receiver.getStats().catch(() => new Map());
+    for (const one of reports.values()) {
+      if (one.type !== 'inbound-rtp') continue;
+      // what was concealed with silence was silence anyway: nobody missed it
+      const concealed = (one.concealedSamples ?? 0) - (one.silentConcealedSamples ?? 0);
+      return { delayS: one.jitterBufferDelay ?? 0, emitted: one.jitterBufferEmittedCount ?? 0, concealed, stats: one };
+    }
+    return null;
+  }
+
+  negotiate().catch((problem) => {
+    lose('refused', problem instanceof Trouble ? problem : new Trouble('refused', `The call could not be set up: ${problem.message}`));
+  });
+
+  return {
+    pc,
+    send,
+    hangUp,
+    leave,
+    close,
+    inbound,
+    /** @param {MediaStreamTrack | null} given */
+    useTrack: (given) => transceiver.sender.replaceTrack(given).catch(() => {}),
+    /** @returns {number | null} the RTP timestamp being played */
+    rtp: () => transceiver.receiver.getSynchronizationSources?.()[0]?.rtpTimestamp ?? null,
+    get location() { return location; },
+    lanes: { sure: SURE, now: NOW },
+  };
+}

@@ -1,0 +1,173 @@
+// Engine, voice and delivery: controls built from what the server lists, following what it confirms.
+// Knows no engine by name; choices go out as one intent and into memory.
+
+import { accentWords } from './words.js';
+
+const SETTLE_MS = 160;
+const MODES = new Set(['low_latency', 'steady']);
+
+const languageOf = (tag) => String(tag).toLowerCase().split(/[-_]/)[0];
+
+function option(value, label, { disabled = false, title = '' } = {}) {
+  const made = document.createElement('option');
+  made.value = value;
+  made.textContent = label;
+  made.disabled = disabled;
+  if (title) made.title = title;
+  return made;
+}
+
+/** Fills a select only when its list changed, so that an open list is not torn away. */
+function fill(select, list, value) {
+  const key = JSON.stringify(list.map(({ value: one, label, disabled }) => [one, label, disabled]));
+  if (select.dataset.key !== key) {
+    select.replaceChildren(...list.map((one) => option(one.value, one.label, one)));
+    select.dataset.key = key;
+  }
+  if (document.activeElement !== select || select.value === '') select.value = value;
+  if (select.value !== value) select.value = value;
+}
+
+/** @param {string} name @returns {string} */
+const plain = (name) => name.replace(/[_-]+/g, ' ');
+
+/**
+ * @param {{store: ReturnType<import('./store.js').createStore>, choice: Record<string, any>, keep: (changed: object) => void,
+ *   configure: (change: object) => void}} given
+ */
+export function mountControls({ store, choice, keep, configure }) {
+  const [adapter, timbre, accent, pace, pitch, mode] = ['adapter', 'timbre', 'accent', 'pace', 'pitch', 'mode'].map((id) => document.getElementById(id));
+  const [paceOut, pitchOut, adapterHint, configHint, engine] = ['pace-out', 'pitch-out', 'adapter-hint', 'config-hint', 'engine'].map((id) => document.getElementById(id));
+
+  /** What the person chose and the server may not know yet. */
+  const mine = {
+    adapter: typeof choice.adapter === 'string' ? choice.adapter : '',
+    mode: MODES.has(choice.mode) ? choice.mode : '',
+    voice: choice.voice && typeof choice.voice === 'object' ? choice.voice : {},
+  };
+  let timer = null;
+  let pending = {};
+
+  function effective(state) {
+    const { config } = state;
+    const voice = { timbre: '', accent: 'en-GB', pace: 1, ...mine.voice, prosody: { pitch: 0, ...mine.voice.prosody } };
+    const kept = config?.voice ?? {};
+    // in a call the server's word counts, except for what is on its way
+    const of = (name, otherwise) => (config && pending.voice?.[name] === undefined && kept[name] !== undefined ? kept[name] : otherwise);
+    const serverPitch = kept.prosody?.pitch;
+    return {
+      adapter: pending.adapter ?? (config?.adapter || mine.adapter || state.initial || state.adapters[0]?.name || ''),
+      mode: pending.mode ?? (config?.mode || mine.mode || 'low_latency'),
+      timbre: of('timbre', voice.timbre), accent: of('accent', voice.accent), pace: of('pace', voice.pace),
+      pitch: config && pending.voice?.prosody === undefined && serverPitch !== undefined ? serverPitch : voice.prosody.pitch,
+    };
+  }
+
+  function change(part) {
+    if (part.voice) {
+      const prosody = part.voice.prosody ? { ...mine.voice.prosody, ...part.voice.prosody } : mine.voice.prosody;
+      mine.voice = { ...mine.voice, ...part.voice, ...(prosody ? { prosody } : {}) };
+      pending.voice = { ...pending.voice, ...part.voice, ...(part.voice.prosody ? { prosody: { ...pending.voice?.prosody, ...part.voice.prosody } } : {}) };
+    }
+    if (part.adapter) { mine.adapter = part.adapter; pending.adapter = part.adapter; }
+    if (part.mode) { mine.mode = part.mode; pending.mode = part.mode; }
+    keep({ adapter: mine.adapter, mode: mine.mode, voice: mine.voice });
+    clearTimeout(timer);
+    // sliders come in steps: the last one counts
+    timer = setTimeout(flush, SETTLE_MS);
+    draw(store.get());
+  }
+
+  function flush() {
+    const wanted = pending;
+    if (store.get().phase === 'live' && Object.keys(wanted).length) {
+      Promise.resolve(configure(wanted)).then(() => {
+        if (pending === wanted) pending = {};
+        draw(store.get());
+      });
+    } else {
+      pending = {};
+      draw(store.get());
+    }
+  }
+
+  adapter.addEventListener('change', () => {
+    // another engine has other timbres: its own is the one that exists for sure
+    const voices = find(store.get(), adapter.value)?.voices ?? [];
+    const fits = !mine.voice.timbre || voices.includes(mine.voice.timbre);
+    change({ adapter: adapter.value, ...(fits ? {} : { voice: { timbre: '' } }) });
+  });
+  timbre.addEventListener('change', () => change({ voice: { timbre: timbre.value } }));
+  accent.addEventListener('change', () => change({ voice: { accent: accent.value } }));
+  mode.addEventListener('change', () => change({ mode: mode.value }));
+  pace.addEventListener('input', () => { paceOut.textContent = paceWords(Number(pace.value)); });
+  pitch.addEventListener('input', () => { pitchOut.textContent = pitchWords(Number(pitch.value)); });
+  pace.addEventListener('change', () => change({ voice: { pace: Number(pace.value) } }));
+  pitch.addEventListener('change', () => change({ voice: { prosody: { pitch: Number(pitch.value) } } }));
+
+  const find = (state, name) => state.adapters.find((one) => one.name === name);
+  const paceWords = (value) => `${Number(value).toFixed(2).replace(/\.?0+$/, '')} ×`;
+  const pitchWords = (value) => `${value > 0 ? '+' : ''}${value} st`;
+
+  function draw(state) {
+    const now = effective(state);
+    const listed = state.adapters.map((one) => ({
+      value: one.name, label: one.available === false ? `${plain(one.name)} – not available` : plain(one.name),
+      disabled: one.available === false, title: one.reason ?? '',
+    }));
+    if (now.adapter && !listed.some((one) => one.value === now.adapter)) listed.push({ value: now.adapter, label: plain(now.adapter) });
+    fill(adapter, listed, now.adapter);
+    adapter.disabled = !listed.length;
+    const chosen = find(state, now.adapter);
+    const voices = [...new Set(['', ...(chosen?.voices ?? []), now.timbre])];
+    fill(timbre, voices.map((name) => ({ value: name, label: name === '' ? 'Its own' : plain(name) })), now.timbre);
+    const tags = [...new Set([...(chosen?.languages ?? []), now.accent])].filter(Boolean);
+    fill(accent, tags.map((tag) => ({ value: tag, label: accentWords(tag) })).sort((a, b) => rank(a.value) - rank(b.value) || a.label.localeCompare(b.label)), now.accent);
+    if (document.activeElement !== pace || !timer) pace.value = String(now.pace);
+    if (document.activeElement !== pitch || !timer) pitch.value = String(now.pitch);
+    paceOut.textContent = paceWords(now.pace);
+    pitchOut.textContent = pitchWords(now.pitch);
+    mode.value = now.mode;
+    adapterHint.textContent = missing(state);
+    configHint.textContent = state.changing ? 'Changing at the next chunk…' : confirmed(state);
+    engine.textContent = state.phase === 'live' && state.config ? [plain(state.config.adapter), accentWords(now.accent), now.mode === 'steady' ? 'steady' : 'low latency'].filter(Boolean).join(' · ') : '';
+  }
+
+  const home = languageOf(navigator.language || 'en');
+  const rank = (tag) => (languageOf(tag) === home ? 0 : languageOf(tag) === 'en' ? 1 : 2);
+
+  /** What would bring the engines that cannot speak here. */
+  function missing(state) {
+    const found = state.adapters.filter((one) => one.available === false);
+    if (!found.length) return '';
+    if (found.length > 1) return `${found.length} more engines are known but not installed; the start of the server says how.`;
+    const [one] = found;
+    return `${plain(one.name)}: ${[one.reason, one.remedy].filter(Boolean).join('; ')}`;
+  }
+
+  function confirmed(state) {
+    if (state.phase !== 'live' || state.config?.chunk === null || state.config?.chunk === undefined || !state.config.version) return '';
+    return `In effect since chunk ${state.config.chunk}.`;
+  }
+
+  store.watch(draw);
+
+  return {
+    /** What the person chose earlier and this conversation does not have yet, as inputs of `configure`, or null. */
+    wanted() {
+      const state = store.get();
+      const { config } = state;
+      const change = {};
+      if (mine.adapter && mine.adapter !== config?.adapter && find(state, mine.adapter)?.available !== false && (find(state, mine.adapter) || !state.adapters.length)) change.adapter = mine.adapter;
+      if (mine.mode && mine.mode !== config?.mode) change.mode = mine.mode;
+      const voice = {};
+      for (const name of ['timbre', 'accent', 'pace']) {
+        if (mine.voice[name] !== undefined && mine.voice[name] !== config?.voice?.[name]) voice[name] = mine.voice[name];
+      }
+      const wantedPitch = mine.voice.prosody?.pitch;
+      if (wantedPitch !== undefined && wantedPitch !== config?.voice?.prosody?.pitch) voice.prosody = { pitch: wantedPitch };
+      if (Object.keys(voice).length) change.voice = voice;
+      return Object.keys(change).length ? change : null;
+    },
+  };
+}

@@ -1,0 +1,301 @@
+// The conversation as the page lives it: calls, events in, intents out, calls again when one breaks.
+// Knows no DOM: it changes the store, and the store changes the page.
+
+import { placeCall } from './call.js';
+import { createRequests, freshId, refusalIn } from './channel.js';
+import { createHush } from './hush.js';
+import { createPlayout } from './playout.js';
+import { Trouble } from './http.js';
+import { WAITS_MS, waitMs } from './reconnect.js';
+import { pieces } from './typing.js';
+import { listen } from './telemetry.js';
+import { byeWords, errorWords, refusalWords } from './words.js';
+import * as memory from './memory.js';
+
+const PROTOCOL = 1;
+/** A change of engine may have to load a model first (ms). */
+const CONFIGURE_MS = 60_000;
+
+/**
+ * @param {{store: ReturnType<import('./store.js').createStore>, http: ReturnType<import('./http.js').createHttp>,
+ *   audio: ReturnType<import('./audio.js').createAudio>, microphone: () => ReturnType<import('./microphone.js').createMicrophone>,
+ *   iceServers: () => RTCIceServer[], mark: (name: string) => void, onTelemetry: (data: object) => void, wanted: () => object | null}} given
+ */
+export function createSession({ store, http, audio, microphone, iceServers, mark, onTelemetry, wanted }) {
+  let call = null;
+  let tries = 0;
+  let again = null;
+  let endTelemetry = () => {};
+  let afterHello = [];
+
+  const { dispatch } = store;
+  const requests = createRequests((text, lane) => call?.send(text, lane) ?? false);
+  const playout = createPlayout({
+    source: () => call?.rtp() ?? null,
+    stats: async () => call?.inbound() ?? null,
+    send: (inputs) => requests.tell('playout', inputs),
+    seen: (figures) => dispatch({ type: 'figures', figures }),
+  });
+  const hush = createHush({
+    mute: () => { audio.mute(); mark('hushed'); dispatch({ type: 'hush', on: true }); },
+    open: () => { audio.open(); mark('opened'); dispatch({ type: 'hush', on: false }); },
+    played: () => playout.played(),
+  });
+
+  // ---- calls
+
+  function place() {
+    const kept = memory.conversation();
+    mark('call');
+    call = placeCall({
+      http,
+      iceServers: iceServers(),
+      conversation: kept && Date.now() - kept.at < memory.HELD_MS ? kept.token : '',
+      track: microphone().track,
+      mark,
+      onStream: (stream) => { void audio.attach(stream); },
+      onMessage: receive,
+      onLost: lost,
+    });
+  }
+
+  function drop() {
+    playout.stop();
+    requests.close();
+    hush.refused();
+    endTelemetry();
+    endTelemetry = () => {};
+    audio.detach();
+    call = null;
+  }
+
+  function lost(trouble) {
+    const wasLive = store.get().phase === 'live';
+    if (wasLive) touch();
+    drop();
+    const { phase } = store.get();
+    // a held conversation that is no longer known: once more, as a new one
+    if (trouble.code === 'unknown' && memory.conversation()) {
+      memory.keepConversation(null);
+      tell('info', 'The earlier conversation was over; this is a new one.');
+      place();
+      return;
+    }
+    const worth = wasLive || phase === 'reconnecting';
+    const wait = worth && trouble.code !== 'locked' && trouble.code !== 'forbidden' ? waitMs(tries, trouble.retryS) : null;
+    if (wait === null) {
+      finish(worth ? new Trouble('lost', errorWords('lost')) : trouble);
+      return;
+    }
+    tries += 1;
+    dispatch({ type: 'reconnecting', tries, triesMost: WAITS_MS.length });
+    again = setTimeout(place, wait);
+  }
+
+  function finish(trouble) {
+    tries = 0;
+    afterHello = [];
+    microphone().stop();
+    dispatch({ type: 'ended', rejoin: memory.conversation() !== null && trouble.code === 'lost' });
+    dispatch({ type: 'error', code: trouble.code, text: trouble.message });
+  }
+
+  /** The conversation is held from now on: count its 30 s from here. */
+  function touch() {
+    const kept = memory.conversation();
+    if (kept) memory.keepConversation(kept.token);
+  }
+
+  // ---- what the server says
+
+  function receive(text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (!message || typeof message !== 'object') return;
+    if (typeof message.event === 'string') happened(message);
+    else if (typeof message.id === 'string') requests.settle(message);
+  }
+
+  function happened(event) {
+    switch (event.event) {
+      case 'hello': return greeted(event);
+      case 'flush':
+        hush.flush(event.rtp);
+        mark('flush');
+        return undefined;
+      case 'speech': return dispatch({ type: 'speech', state: event.state, utterance: event.utterance });
+      case 'spoken': return dispatch({ type: 'spoken', utterance: event.utterance, to: event.to });
+      case 'config': return dispatch({ ...event, type: 'config' });
+      case 'mic': return dispatch({ type: 'hearing', on: Boolean(event.speaking) });
+      case 'notice': return tell(event.level, event.text);
+      case 'bye': return farewell(event.reason);
+      default: return undefined;
+    }
+  }
+
+  function greeted(event) {
+    mark('hello');
+    tries = 0;
+    if (typeof event.token === 'string') memory.keepConversation(event.token);
+    dispatch({ ...event, type: 'hello' });
+    if (event.protocol !== undefined && event.protocol !== PROTOCOL) {
+      tell('warning', `The server speaks version ${event.protocol} of the protocol, this page version ${PROTOCOL}. Reload the page.`);
+    }
+    playout.start(event.rtp);
+    if (call.location) endTelemetry = listen(http.withToken(`${call.location}/events`), onTelemetry);
+    const change = wanted();
+    if (change) configure(change);
+    const waiting = afterHello;
+    afterHello = [];
+    waiting.forEach((run) => run());
+  }
+
+  function farewell(reason) {
+    call?.close();
+    drop();
+    memory.keepConversation(null);
+    microphone().stop();
+    dispatch({ type: 'ended', text: byeWords(String(reason ?? '')) });
+  }
+
+  function tell(level, text) {
+    if (level === 'error') dispatch({ type: 'error', code: 'notice', text: String(text) });
+    else dispatch({ type: 'notice', level, text });
+  }
+
+  // ---- what the person wants
+
+  function start() {
+    if (store.get().phase !== 'idle') return;
+    if (typeof RTCPeerConnection !== 'function') {
+      dispatch({ type: 'error', code: 'no_webrtc', text: errorWords('no_webrtc') });
+      return;
+    }
+    clearTimeout(again);
+    dispatch({ type: 'calling' });
+    place();
+    // both after the offer is on its way: neither is needed for it
+    audio.prepare();
+    const { mic } = store.get();
+    if (mic.wanted) void microphone().start(mic.device);
+  }
+
+  function hangUp() {
+    clearTimeout(again);
+    call?.hangUp();
+    drop();
+    tries = 0;
+    afterHello = [];
+    memory.keepConversation(null);
+    microphone().stop();
+    dispatch({ type: 'ended', text: 'You hung up.' });
+  }
+
+  function refused(intent, problem) {
+    const { phase } = store.get();
+    if (phase !== 'live') return;
+    dispatch({ type: 'error', code: 'unanswered', text: `${errorWords('unanswered')} (${intent.replace('_', '-')})` });
+  }
+
+  async function ask(intent, inputs, options) {
+    try {
+      const response = await requests.ask(intent, inputs, options);
+      const refusal = refusalIn(response);
+      if (refusal) dispatch({ type: 'error', code: refusal.code, text: refusalWords(refusal) });
+      return response;
+    } catch (problem) {
+      refused(intent, problem);
+      return null;
+    }
+  }
+
+  async function piece(utterance, text, end) {
+    dispatch({ type: 'said', utterance, text, end });
+    mark('say');
+    const response = await ask('say', { utterance, text, end });
+    if (response === null || refusalIn(response)) dispatch({ type: 'refused', utterance });
+    else if (response.result === 'stale') dispatch({ type: 'stale', utterance });
+    return response;
+  }
+
+  /** Says text, or a further piece of an utterance. @param {string} text @param {{utterance?: string, end?: boolean}} [how] */
+  function say(text, { utterance = freshId('u'), end = true } = {}) {
+    const parts = pieces(text);
+    if (!parts.length) parts.push('');
+    parts.forEach((part, at) => void piece(utterance, part, end && at === parts.length - 1));
+    return utterance;
+  }
+
+  /** Silence here in this instant; then there. @param {'button' | 'message'} cause */
+  async function bargeIn(cause) {
+    if (store.get().phase !== 'live') return;
+    mark('bargein');
+    hush.ask();
+    try {
+      const { answer } = requests.bargeIn(cause);
+      const response = await answer;
+      mark('barged');
+      const refusal = refusalIn(response);
+      if (refusal) dispatch({ type: 'error', code: refusal.code, text: refusalWords(refusal) });
+      if (refusal || response.result === 'noop') hush.refused();
+      else {
+        hush.answered();
+        const { utterance, heard } = response.artifacts ?? {};
+        if (utterance) dispatch({ type: 'barged', utterance, heard });
+      }
+    } catch {
+      hush.refused();
+      if (store.get().phase === 'live') dispatch({ type: 'error', code: 'barge_unanswered', text: errorWords('barge_unanswered') });
+    }
+  }
+
+  async function configure(change) {
+    dispatch({ type: 'changing', on: true });
+    await ask('configure', change, { deadlineMs: CONFIGURE_MS });
+    dispatch({ type: 'changing', on: false });
+  }
+
+  /** Runs now, or once the call is there; places the call if there is none. @param {() => void} run */
+  function whenLive(run) {
+    if (store.get().phase === 'live') run();
+    else {
+      afterHello.push(run);
+      start();
+    }
+  }
+
+  /** The page goes away, perhaps into the back/forward cache. @returns {boolean} a call was cut by it */
+  function leave() {
+    clearTimeout(again);
+    const { phase } = store.get();
+    if (!call && phase !== 'reconnecting') return false;
+    if (phase === 'live') touch();
+    call?.leave();
+    drop();
+    dispatch({ type: 'reconnecting', tries: 1, triesMost: WAITS_MS.length });
+    return true;
+  }
+
+  /** The page came back. */
+  function comeBack() {
+    if (store.get().phase !== 'reconnecting' || call) return;
+    clearTimeout(again);
+    tries = 1;
+    place();
+  }
+
+  return {
+    start, hangUp, say, bargeIn, configure, whenLive, leave, comeBack, ask,
+    pause: () => ask('pause', {}),
+    resume: () => ask('resume', {}),
+    useTrack: (track) => call?.useTrack(track),
+    stats: async () => (await call?.inbound())?.stats ?? null,
+    rtp: () => playout.played(),
+    get pc() { return call?.pc ?? null; },
+    get hush() { return hush.state; },
+  };
+}
