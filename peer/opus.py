@@ -58,17 +58,13 @@ class Decoder:
     """Packets of one stream, in order; a stereo stream is mixed down by Opus itself."""
 
     def __init__(self) -> None:
-        self._codec = self._open()
-
-    @staticmethod
-    def _open() -> AudioCodecContext:
         codec = av.CodecContext.create("libopus", "r")
         assert isinstance(codec, AudioCodecContext)
         codec.sample_rate = RATE
         codec.layout = "mono"
         codec.format = "s16"
         codec.thread_count = THREADS
-        return codec
+        self._codec = codec
 
     def decode(self, payload: bytes) -> Int16 | None:
         """(n,) int16, n <= 5760, or None when this is no Opus packet: then it counts as lost.
@@ -80,7 +76,6 @@ class Decoder:
         try:
             frames = self._codec.decode(av.Packet(payload))
         except av.error.FFmpegError:
-            self._codec = self._open()
             return None
         if not frames:
             return None

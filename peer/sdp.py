@@ -27,14 +27,14 @@ SETUPS = ("actpass", "active", "passive")
 CONTROL_PAYLOADS = range(72, 77)
 """Payload types that look like RTCP on a shared port."""
 
-_MEDIA = re.compile(r"m=([a-z]+) (\d{1,5}) ([A-Z/]+) (\S+(?: \S+)*)")
+_MEDIA = re.compile(r"m=([a-z]+) ([0-9]{1,5}) ([A-Z/]+) (\S+(?: \S+)*)")
 _CONNECTION = re.compile(r"IN (?:IP4|IP6) \S+")
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _MID = re.compile(r"[!-~]{1,32}")
 _SHA_256 = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}", re.IGNORECASE)
-_NUMBER = re.compile(r"\d{1,10}")
-_OPUS = re.compile(r"(\d{1,3}) opus/48000/2", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,10}")
+_OPUS = re.compile(r"([0-9]{1,3}) opus/48000/2", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ def _check_audio(audio: Section) -> None:
 
 def _without_mdns(lines: Sequence[str]) -> str:
     """The text without .local candidates; without an end of candidates too then, for theirs come yet."""
-    kept = [line for line in lines if not (line.startswith("a=candidate:") and line.split()[4].endswith(".local"))]
+    kept = [line for line in lines if not (line.startswith("a=candidate:") and ".local" in line)]
     if len(kept) < len(lines):
         kept = [line for line in kept if line != "a=end-of-candidates"]
     return "\r\n".join(kept) + "\r\n"

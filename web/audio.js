@@ -2,7 +2,7 @@
 // Knows no call: it is given a stream and asked to be silent.
 
 /*
- * Two ways to be heard. "context": stream → hush gain → volume gain → meter → device, beside a muted <audio> with
+ * Two ways to be heard. "context": stream → ear before the hush → hush gain → volume gain → meter → device, beside a muted <audio> with
  * the same stream, without which Chromium lets no remote audio flow into Web Audio. It is the first choice because a
  * gain can be ramped to nothing in 5 ms at a sample-exact place. Browsers cancel echo against what their device
  * plays, so this path is known to them as well. "element": the <audio> itself, for a browser whose AudioContext
@@ -13,6 +13,8 @@
 const HUSH_S = 0.001;
 const VOLUME_S = 0.02;
 const RESUME_MS = 400;
+/** Root mean square below which nothing is heard (-50 dBFS). */
+const QUIET = 0.003;
 
 /** @param {(sound: 'none' | 'playing' | 'blocked') => void} told */
 export function createAudio(told) {
@@ -24,12 +26,14 @@ export function createAudio(told) {
   let hush = null;
   let loud = null;
   let meter = null;
+  let before = null;
   let source = null;
   let stream = null;
   let volume = 1;
   let hushed = false;
   let route = 'none';
   const samples = new Float32Array(512);
+  const moment = new Float32Array(256);
 
   function ramp(gain, target, constant) {
     const now = context.currentTime;
@@ -51,6 +55,9 @@ export function createAudio(told) {
     }
     hush = context.createGain();
     loud = context.createGain();
+    before = context.createAnalyser();
+    before.fftSize = moment.length;
+    before.connect(hush);
     meter = context.createAnalyser();
     meter.fftSize = samples.length;
     hush.gain.value = hushed ? 0 : 1;
@@ -74,7 +81,7 @@ export function createAudio(told) {
     element.muted = true;
     source?.disconnect();
     source = context.createMediaStreamSource(stream);
-    source.connect(hush);
+    source.connect(before);
     void element.play().catch(() => {});
   }
 
@@ -159,6 +166,12 @@ export function createAudio(told) {
       if (!meter || route !== 'context') return 0;
       meter.getFloatTimeDomainData(samples);
       return rmsOf(samples);
+    },
+    /** Whether what arrives before the hush is silent now; true where there is no telling. */
+    quiet() {
+      if (!before || route !== 'context') return true;
+      before.getFloatTimeDomainData(moment);
+      return rmsOf(moment) < QUIET;
     },
     get route() { return route; },
     get context() { return context; },

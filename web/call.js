@@ -11,6 +11,16 @@ const PATIENCE_MS = 2_500;
 /** More than this (bytes) unsent means the path is gone; what is urgent does not queue behind it. */
 const MAX_BUFFERED = 256 * 1024;
 
+/** The first connection of a page loads half a browser: done once in idle time, so that the first click does not wait for it. */
+export async function warmUp() {
+  if (typeof RTCPeerConnection !== 'function') return;
+  const pc = new RTCPeerConnection();
+  pc.addTransceiver('audio');
+  pc.createDataChannel('warm');
+  await pc.createOffer().catch(() => {});
+  pc.close();
+}
+
 /**
  * @param {{http: ReturnType<import('./http.js').createHttp>, iceServers: RTCIceServer[], conversation: string, track: MediaStreamTrack | null,
  *   mark: (name: string) => void, onStream: (stream: MediaStream) => void, onMessage: (text: string) => void,
@@ -127,6 +137,8 @@ export function placeCall({ http, iceServers, conversation, track, mark, onStrea
     hangUp,
     leave,
     close,
+    /** Somebody found out that nobody is there. */
+    fail: () => lose('lost'),
     inbound,
     /** @param {MediaStreamTrack | null} given */
     useTrack: (given) => transceiver.sender.replaceTrack(given).catch(() => {}),

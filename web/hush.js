@@ -8,10 +8,15 @@ import { passed } from './playout.js';
 export const FLUSH_LIMIT_MS = 1_000;
 /** A cut whose timestamp we do not know (yet): a generous jitter buffer of silence (ms). */
 export const UNNAMED_FLUSH_MS = 250;
+/**
+ * The clock stands at the jitter buffer; up to this much of the old sound is still on its way from there to the gain
+ * (ms). Most often the silence after the cut is seen to arrive before.
+ */
+export const SETTLE_MS = 60;
 const POLL_MS = 10;
 
 /**
- * @typedef {{state: 'open'} | {state: 'asked', since: number} | {state: 'flushed', since: number, rtp: number | null}} Hush
+ * @typedef {{state: 'open'} | {state: 'asked', since: number} | {state: 'flushed', since: number, rtp: number | null, passedAt?: number}} Hush
  * `since` in ms of the given clock
  */
 
@@ -20,7 +25,7 @@ export const OPEN = Object.freeze({ state: 'open' });
 
 /**
  * @param {Hush} hush
- * @param {{type: 'ask'} | {type: 'flush', rtp?: number} | {type: 'refused'} | {type: 'answered'} | {type: 'look', played: number | null}} event
+ * @param {{type: 'ask'} | {type: 'flush', rtp?: number} | {type: 'refused'} | {type: 'answered'} | {type: 'look', played: number | null, quiet: boolean}} event
  * @param {number} now ms
  * @returns {Hush}
  */
@@ -36,23 +41,28 @@ export function step(hush, event, now) {
       // the flush event says where to open and may come after the answer, which travels the faster lane
       return hush.state === 'asked' ? { state: 'flushed', since: now, rtp: null } : hush;
     case 'look':
-      return over(hush, event.played, now) ? OPEN : hush;
+      return look(hush, event, now);
     default:
       return hush;
   }
 }
 
-function over(hush, played, now) {
-  if (hush.state === 'asked') return now - hush.since >= BARGE_DEADLINE_MS;
-  if (hush.state !== 'flushed') return false;
-  if (hush.rtp === null) return now - hush.since >= UNNAMED_FLUSH_MS;
-  return passed(played, hush.rtp) || now - hush.since >= FLUSH_LIMIT_MS;
+function look(hush, { played, quiet }, now) {
+  if (hush.state === 'open') return hush;
+  const waited = now - hush.since;
+  if (hush.state === 'asked') return waited >= BARGE_DEADLINE_MS ? OPEN : hush;
+  if (hush.rtp === null) return waited >= UNNAMED_FLUSH_MS ? OPEN : hush;
+  if (waited >= FLUSH_LIMIT_MS) return OPEN;
+  if (!passed(played, hush.rtp)) return hush;
+  if (quiet || now - (hush.passedAt ?? now) >= SETTLE_MS) return OPEN;
+  return hush.passedAt === undefined ? { ...hush, passedAt: now } : hush;
 }
 
 /**
- * @param {{mute: () => void, open: () => void, played: () => number | null, now?: () => number}} given
+ * @param {{mute: () => void, open: () => void, played: () => number | null, quiet?: () => boolean, now?: () => number}} given
+ * `quiet`: what arrives before the gain is silent now
  */
-export function createHush({ mute, open, played, now = () => performance.now() }) {
+export function createHush({ mute, open, played, quiet = () => true, now = () => performance.now() }) {
   let hush = OPEN;
   let timer = null;
 
@@ -61,7 +71,7 @@ export function createHush({ mute, open, played, now = () => performance.now() }
     hush = step(hush, event, now());
     if (hush.state !== 'open' && before === 'open') {
       mute();
-      timer = setInterval(() => take({ type: 'look', played: played() }), POLL_MS);
+      timer = setInterval(() => take({ type: 'look', played: played(), quiet: quiet() }), POLL_MS);
     } else if (hush.state === 'open' && before !== 'open') {
       clearInterval(timer);
       timer = null;
@@ -78,7 +88,6 @@ export function createHush({ mute, open, played, now = () => performance.now() }
       // a flush that the playout has passed already must not dip into the new sound
       if (hush.state === 'open' && Number.isInteger(rtp) && passed(played(), rtp)) return;
       take({ type: 'flush', rtp });
-      take({ type: 'look', played: played() });
     },
     get state() { return hush.state; },
   };

@@ -2,6 +2,7 @@
 // Decides nothing itself: every rule lives in the module that is named for it.
 
 import { createAudio } from './audio.js';
+import { warmUp } from './call.js';
 import { mountComposer } from './composer.js';
 import { mountControls } from './controls.js';
 import { mountEvents } from './events.js';
@@ -120,13 +121,13 @@ const events = mountEvents({ list: $('events'), details: document.querySelector(
 function figures() {
   if (document.hidden) return;
   const last = series.points.at(-1);
-  const { jitterMs, concealed } = store.get().figures;
+  const { jitterMs, damage } = store.get().figures;
   const live = store.get().phase === 'live';
   $('fig-depth').textContent = last ? `${Math.round(last.depthMs)} ms` : '–';
   $('fig-chunk').textContent = last?.rung == null ? '–' : String(last.rung);
   $('fig-frame').textContent = last ? String(last.frame) : '–';
   $('fig-jitter').textContent = live && jitterMs ? `${Math.round(jitterMs)} ms` : '–';
-  $('fig-concealed').textContent = live ? `${Math.round(concealed / 48)} ms` : '–';
+  $('fig-concealed').textContent = live ? `${Math.round(damage / 48)} ms` : '–';
 }
 store.watch((state, before) => { if (state.figures !== before.figures || state.phase !== before.phase) figures(); });
 
@@ -155,6 +156,7 @@ async function survey() {
   }
 }
 void survey();
+(window.requestIdleCallback ?? setTimeout)(() => void warmUp());
 
 // ---- the page's own life
 

@@ -3,11 +3,11 @@
 
 import { at, GROUPS, runs, SPAN, top } from './timeline.js';
 
-/** Frames across the chart, by its width: a frame is 20 ms. */
-const WIDE = SPAN;
-const NARROW = 1_500;
+/** Frames across the chart (20 ms each): it widens with the call, and stays narrower on a narrow screen. */
+const SPANS = [750, 1_500, SPAN];
+const NARROW_PX = 560;
 const LEFT = 46;
-const RIGHT = 14;
+const RIGHT = 22;
 const EDGE = 12;
 const SPEECH = { speaking: 'depth', draining: 'depth', priming: 'chunk', yielded: 'cut', paused: 'hold' };
 
@@ -20,7 +20,7 @@ const SHAPES = {
   trouble: 'M-1.4-5h2.8v6h-2.8zM-1.4 2.6h2.8v2.8h-2.8z',
   call: 'M-4-1.2h8v2.4h-8z',
   mic: 'M0-4a4 4 0 1 1 0 8 4 4 0 1 1 0-8z',
-  chunk: 'M-.8-4h1.6v8h-1.6z',
+  chunk: 'M0-2.6a2.6 2.6 0 1 1 0 5.2 2.6 2.6 0 1 1 0-5.2z',
 };
 const LEGEND = { depth: ['Depth', 'M-5 0h10v1.6h-10z'], band: ['Comfort band', 'M-5-5h10v10h-10z'], ladder: ['Chunk size', 'M-5 3h5v-6h5v1.8h-3.2v6h-6.8z'] };
 const SVG = 'http://www.w3.org/2000/svg';
@@ -88,14 +88,16 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
     }
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    const span = width < 560 ? NARROW : WIDE;
     const last = series.points.at(-1)?.frame ?? 0;
-    const from = Math.max(0, last - span);
+    const lived = last - (series.points[0]?.frame ?? 0);
+    const spans = width < NARROW_PX ? SPANS.slice(0, 2) : SPANS;
+    const span = spans.find((one) => one >= lived) ?? spans.at(-1);
+    const from = Math.max(0, Math.ceil((last - span) / 10) * 10, Math.min(last - lived, last));
     const bottom = height - 24;
     const lanes = {
-      depth: { top: EDGE + 8, bottom: bottom * 0.52 },
-      ladder: { top: bottom * 0.52 + 24, bottom: bottom * 0.8 },
-      marks: { top: bottom * 0.8 + 12, bottom },
+      depth: { top: EDGE + 8, bottom: bottom * 0.46 },
+      ladder: { top: bottom * 0.46 + 26, bottom: bottom * 0.82 },
+      marks: { top: bottom * 0.82 + 12, bottom },
     };
     const scale = (width - LEFT - RIGHT) / span;
     return { width, height, from, to: from + span, lanes, x: (frame) => LEFT + (frame - from) * scale, frameAt: (x) => Math.round(from + (x - LEFT) / scale) };
@@ -119,7 +121,7 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
   }
 
   function axis(view) {
-    const step = view.to - view.from > NARROW ? 500 : 250;
+    const step = (view.to - view.from) / (view.width < NARROW_PX ? 3 : 6);
     for (let frame = Math.ceil(view.from / step) * step; frame <= view.to; frame += step) {
       const x = Math.round(view.x(frame)) + 0.5;
       pen.strokeStyle = colours.line;
@@ -173,7 +175,7 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
       const place = rungs.indexOf(rung);
       return low - (rungs.length > 1 ? (place < 0 ? 0 : place) / (rungs.length - 1) : 0.5) * (low - high);
     };
-    const crowded = (low - high) / rungs.length < 12;
+    const crowded = (low - high) / rungs.length < 11.5;
     rungs.forEach((rung, place) => {
       pen.globalAlpha = 0.6;
       rule(LEFT, view.width - RIGHT, y(rung));

@@ -15,6 +15,8 @@ import * as memory from './memory.js';
 const PROTOCOL = 1;
 /** A change of engine may have to load a model first (ms). */
 const CONFIGURE_MS = 60_000;
+/** A live server answers in a few ms; a browser takes 8 s to see that one is gone. */
+const DOUBT_MS = 2_000;
 
 /**
  * @param {{store: ReturnType<import('./store.js').createStore>, http: ReturnType<import('./http.js').createHttp>,
@@ -40,6 +42,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     mute: () => { audio.mute(); mark('hushed'); dispatch({ type: 'hush', on: true }); },
     open: () => { audio.open(); mark('opened'); dispatch({ type: 'hush', on: false }); },
     played: () => playout.played(),
+    quiet: () => audio.quiet(),
   });
 
   // ---- calls
@@ -84,7 +87,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     const worth = wasLive || phase === 'reconnecting';
     const wait = worth && trouble.code !== 'locked' && trouble.code !== 'forbidden' ? waitMs(tries, trouble.retryS) : null;
     if (wait === null) {
-      finish(worth ? new Trouble('lost', errorWords('lost')) : trouble);
+      finish(worth && trouble.code !== 'gone' ? new Trouble('lost', errorWords('lost')) : trouble);
       return;
     }
     tries += 1;
@@ -96,7 +99,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     tries = 0;
     afterHello = [];
     microphone().stop();
-    dispatch({ type: 'ended', rejoin: memory.conversation() !== null && trouble.code === 'lost' });
+    dispatch({ type: 'ended', rejoin: memory.conversation() !== null && ['lost', 'gone'].includes(trouble.code) });
     dispatch({ type: 'error', code: trouble.code, text: trouble.message });
   }
 
@@ -146,12 +149,18 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
       tell('warning', `The server speaks version ${event.protocol} of the protocol, this page version ${PROTOCOL}. Reload the page.`);
     }
     playout.start(event.rtp);
-    if (call.location) endTelemetry = listen(http.withToken(`${call.location}/events`), onTelemetry);
+    if (call.location) endTelemetry = listen(http.withToken(`${call.location}/events`), onTelemetry, doubt);
     const change = wanted();
     if (change) configure(change);
     const waiting = afterHello;
     afterHello = [];
     waiting.forEach((run) => run());
+  }
+
+  /** The feed broke: a server that still lives answers at once, and only the feed was lost. */
+  function doubt() {
+    const mine = call;
+    requests.ask('describe', {}, { deadlineMs: DOUBT_MS }).catch(() => { if (call === mine) mine?.fail(); });
   }
 
   function farewell(reason) {

@@ -41,6 +41,8 @@ export function mountStage({ store, intents, levels }) {
   store.watch((state, before) => {
     const { look, title, line } = status(state);
     orb.dataset.look = look;
+    document.body.dataset.phase = state.phase;
+    document.body.dataset.speech = state.speech;
     if ($('status-title').textContent !== title) $('status-title').textContent = title;
     if ($('status-line').textContent !== line) $('status-line').textContent = line;
     const idle = state.phase === 'idle';

@@ -18,7 +18,7 @@ export const MAX_NOTICES = 3;
  *   mic: {wanted: boolean, state: 'off' | 'asking' | 'on' | 'failed', muted: boolean, device: string, devices: {id: string, label: string}[]},
  *   hearing: boolean, speech: string, session: string, config: Config | null, changing: boolean,
  *   adapters: any[], fallback: string, initial: string, utterances: Utterance[], current: string | null,
- *   figures: {jitterMs: number, concealed: number}
+ *   figures: {jitterMs: number, concealed: number, speaking: boolean, damage: number}
  * }} State
  */
 
@@ -30,10 +30,13 @@ export const INITIAL = Object.freeze({
   mic: { wanted: true, state: 'off', muted: false, device: '', devices: [] },
   hearing: false, speech: 'idle', session: '', config: null, changing: false,
   adapters: [], fallback: '', initial: '', utterances: [], current: null,
-  figures: { jitterMs: 0, concealed: 0 },
+  figures: { jitterMs: 0, concealed: 0, speaking: false, damage: 0 },
 });
 
 const voiced = new Set(['speaking', 'draining', 'paused']);
+
+/** That there is no microphone stays true in a call that works. */
+const lasting = (error) => (error?.code.startsWith('mic_') ? error : null);
 
 function configOf(event) {
   return {
@@ -59,7 +62,7 @@ function said(state, { utterance, text, end }) {
     ? change(state.utterances, utterance, (one) => ({ text: one.text + text, ended: end }))
     : [...state.utterances, { id: utterance, text, heard: 0, fate: 'queued', ended: end }].slice(-MAX_UTTERANCES);
   const current = state.current === null || !voiced.has(state.speech) ? utterance : state.current;
-  return { ...state, utterances, current, error: null, farewell: '' };
+  return { ...state, utterances, current, error: lasting(state.error), farewell: '' };
 }
 
 function spoken(state, { utterance, to }) {
@@ -93,6 +96,14 @@ function speech(state, { state: name, utterance }) {
   return { ...state, speech: now, utterances, current: utterance && now !== 'idle' ? utterance : state.current };
 }
 
+/** Between sentences nothing is sent and the browser fills in; only what it makes up within speech is damage. */
+function figures(state, { jitterMs, concealed }) {
+  const speaking = voiced.has(state.speech) && state.speech !== 'paused';
+  const before = state.figures;
+  const grown = speaking && before.speaking ? Math.max(0, concealed - before.concealed) : 0;
+  return { jitterMs, concealed, speaking, damage: before.damage + grown };
+}
+
 let keys = 0;
 
 function notice(state, { level, text }) {
@@ -112,12 +123,13 @@ export function reduce(state, event) {
         mic: { ...state.mic, wanted: event.mic ?? state.mic.wanted, device: event.device ?? state.mic.device },
       };
     case 'calling':
-      return { ...state, ...quiet, phase: 'calling', error: null, farewell: '', tries: 0, proof: '', notices: [] };
+      return { ...state, ...quiet, phase: 'calling', error: null, farewell: '', tries: 0, proof: '', notices: [], figures: INITIAL.figures };
     case 'reconnecting':
       return { ...state, ...quiet, phase: 'reconnecting', tries: event.tries, triesMost: event.triesMost };
     case 'hello':
       return {
-        ...state, phase: 'live', tries: 0, error: null, rejoin: false, session: String(event.session ?? ''),
+        ...state, phase: 'live', tries: 0, rejoin: false, session: String(event.session ?? ''),
+        error: lasting(state.error),
         config: configOf(event), speech: String(event.speech ?? 'idle').toLowerCase(),
       };
     case 'ended':
@@ -154,7 +166,7 @@ export function reduce(state, event) {
     case 'changing':
       return { ...state, changing: event.on };
     case 'figures':
-      return { ...state, figures: event.figures };
+      return { ...state, figures: figures(state, event.figures) };
     case 'speech':
       return speech(state, event);
     case 'said':

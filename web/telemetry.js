@@ -3,9 +3,10 @@
 
 /**
  * @param {string} path of the call's events @param {(data: object) => void} take
+ * @param {() => void} broke the line broke: the first sign of a server that went away
  * @returns {() => void} ends it
  */
-export function listen(path, take) {
+export function listen(path, take, broke) {
   const source = new EventSource(path);
   source.addEventListener('telemetry', (event) => {
     let data = null;
@@ -16,5 +17,6 @@ export function listen(path, take) {
     }
     take(data);
   });
+  source.addEventListener('error', broke);
   return () => source.close();
 }

@@ -63,13 +63,13 @@ export function words(record) {
 export function take(series, data) {
   const frame = number(data?.frame, null);
   if (frame === null) return series;
-  const last = series.points.at(-1);
   // another conversation, or a server that began anew: its frames have nothing to do with these
-  if (last && frame < last.frame - 50) Object.assign(series, empty(), { made: series.made });
+  if (frame < (series.points.at(-1)?.frame ?? 0) - 50) Object.assign(series, empty(), { made: series.made });
   if (Array.isArray(data.rungs)) series.rungs = data.rungs.filter((one) => Number.isFinite(one) && one > 0).slice(0, 16).sort((a, b) => a - b);
   series.mode = String(data.mode ?? series.mode);
   series.dropped += number(data.dropped, 0);
   const [low, high] = Array.isArray(data.band) ? data.band : [];
+  const last = series.points.at(-1);
   if (!last || frame >= last.frame) {
     series.points.push({
       frame, depthMs: Math.max(0, number(data.depth_ms, 0)), low: number(low, 0), high: number(high, 0),

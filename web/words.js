@@ -87,7 +87,7 @@ function live(state) {
   if (state.speech === 'paused') return { look: 'paused', title: 'Paused', line: 'Resume goes on with the same sound.' };
   if (state.speech === 'yielded') return { look: 'yielded', title: 'You have the floor', line: 'Say or type something new, or resume what was cut.' };
   if (state.speech === 'speaking' || state.speech === 'draining') {
-    return { look: 'speaking', title: 'Speaking', line: state.sound === 'blocked' ? 'The browser holds the sound back: tap to hear.' : 'Press Escape to interrupt.' };
+    return { look: 'speaking', title: 'Speaking', line: state.sound === 'blocked' ? 'The browser holds the sound back: tap to hear.' : 'Escape or Interrupt takes the floor.' };
   }
   if (state.speech === 'priming') return { look: 'priming', title: 'About to speak', line: 'The voice is preparing its first words.' };
   if (state.hearing) return { look: 'hearing', title: 'Hearing you', line: 'Your voice arrives.' };
@@ -99,7 +99,7 @@ function live(state) {
 /** @param {string} name @param {string} [locale] */
 export function accentWords(name, locale = 'en') {
   try {
-    return new Intl.DisplayNames([locale], { type: 'language', languageDisplay: 'standard' }).of(name) ?? name;
+    return new Intl.DisplayNames([locale], { type: 'language', languageDisplay: 'dialect' }).of(name) ?? name;
   } catch {
     return name;
   }

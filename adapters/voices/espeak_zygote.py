@@ -35,7 +35,7 @@ else:
     def _beside(name, folder):
         """A module of ours by path: this process has no site packages and no working directory."""
         spec = spec_from_file_location(name, os.path.join(folder, name + ".py"))
-        module = sys.modules[name] = module_from_spec(spec)
+        module = module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
 
@@ -61,6 +61,9 @@ MAX_RENDERS = 64
 
 MAX_OUTGOING = 1 << 20
 """Bytes waiting for the host; above it no child is read, so a host that sleeps costs a mebibyte."""
+
+COLLECT_S = 0.05
+"""How soon killed children are collected; they need a few milliseconds to be gone."""
 
 RESPAWNS = 3
 """Times a sentence is spoken again within one request before the request is broken."""
@@ -184,22 +187,28 @@ def speak(lib: c.CDLL, text: str, seed: int, pipe: int) -> None:
     lib.espeak_ng_SetRandSeed(seed)
     coded = text.replace("\0", " ").encode("utf-8", "replace") + b"\0"
     if lib.espeak_Synth(coded, len(coded), 0, 1, 0, UTF8_ENDPAUSE, None, None) != 0:
-        _write(pipe, FAULT, b"espeak-ng refused the text")
+        _write(pipe, _record(FAULT, b"espeak-ng refused the text"))
         return
     _put(pipe, [], shaper.end())
-    _write(pipe, END, b"")
+    _write(pipe, _record(END, b""))
 
 
 def _put(pipe: int, marks: list[Mark], pcm: bytes) -> None:
-    for mark in marks:
-        _write(pipe, MARK, json.dumps(mark).encode())
+    """One callback in one write, marks first: the zygote wakes once."""
+    records = [_record(MARK, json.dumps(mark).encode()) for mark in marks]
     if pcm:
-        _write(pipe, PCM, pcm)
+        records.append(_record(PCM, pcm))
+    if records:
+        _write(pipe, b"".join(records))
 
 
-def _write(pipe: int, kind: int, payload: bytes) -> None:
+def _record(kind: int, payload: bytes) -> bytes:
+    return RECORD.pack(kind, len(payload)) + payload
+
+
+def _write(pipe: int, data: bytes) -> None:
     """Blocks while the zygote does not read: that is the backpressure. Nobody there ends the child."""
-    rest = memoryview(RECORD.pack(kind, len(payload)) + payload)
+    rest = memoryview(data)
     try:
         while rest:
             rest = rest[os.write(pipe, rest) :]
@@ -215,7 +224,7 @@ def _live_as_child(lib: c.CDLL, setting: Setting, orders: int, pipe: int, zygote
         fault = prepare(lib, setting)
         text, seed = _order(orders)
         if fault:
-            _write(pipe, FAULT, fault.encode())
+            _write(pipe, _record(FAULT, fault.encode()))
         else:
             speak(lib, text, seed, pipe)
     finally:
@@ -264,6 +273,11 @@ class Child:
     def read(self) -> bool:
         """Takes what is in the pipe; false when it closed before the sentence ended."""
         data = os.read(self.pipe, READ)
+        self.absorb(data)
+        return bool(data) or self.ended or self.fault is not None
+
+    def absorb(self, data: bytes) -> None:
+        """Takes the records that `data` completes."""
         self._partial += data
         start = 0
         while len(self._partial) - start >= RECORD.size:
@@ -274,7 +288,6 @@ class Child:
             self._take(kind, bytes(self._partial[start + RECORD.size : end]))
             start = end
         del self._partial[:start]
-        return bool(data) or self.ended or self.fault is not None
 
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == PCM:
@@ -319,14 +332,14 @@ class Render:
 
     __slots__ = ("at", "child", "mark", "respawns", "score", "sent", "stop")
 
-    def __init__(self, score: Score, cursor: int, samples: int, child: Child) -> None:
+    def __init__(self, score: Score, cursor: int, samples: int, child: Child, began: float = 0.0) -> None:
         self.score = score
         self.at = cursor
         self.stop = cursor + samples
         self.child = child
         self.sent = 0
         self.respawns = 0
-        self.mark = time.monotonic()
+        self.mark = began
 
 
 class Zygote:
@@ -355,7 +368,7 @@ class Zygote:
                 pipes = {render.child.pipe: id for id, render in self._renders.items()}
             readers: list[int | socket.socket] = [self._wire, *pipes]
             writers = [self._wire] if self._outgoing else []
-            ready, writable, _ = select.select(readers, writers, [])
+            ready, writable, _ = select.select(readers, writers, [], COLLECT_S if self._dying else None)
             if writable:
                 self._flush()
             for source in ready:
@@ -366,10 +379,8 @@ class Zygote:
                     self._read(pipes[source], source)
 
     def _rest(self) -> None:
-        """Nothing is to do: collect the dead, have one child ready for the voice that spoke last."""
-        for pid in self._dying:
-            os.waitpid(pid, 0)
-        self._dying.clear()
+        """No sentence is due: collect the dead, have one child ready for the voice that spoke last."""
+        self._dying = [pid for pid in self._dying if os.waitpid(pid, os.WNOHANG)[0] == 0]
         if self._spare is not None and self._spare.setting != self._last:
             self._kill(self._spare)
             self._spare = None
@@ -402,12 +413,13 @@ class Zygote:
     def _begin(self, frame: Frame) -> None:
         if len(self._renders) >= MAX_RENDERS:
             raise framing.FramingError(f"more than {MAX_RENDERS} requests at once")
+        began = time.monotonic()
         score, cursor, samples = request_of(frame)
         child = self._held.pop(score, None)
         if child is not None and child.position > cursor:
             self._kill(child)
             child = None
-        render = self._renders[frame.id] = Render(score, cursor, samples, child or self._speaker(score))
+        render = self._renders[frame.id] = Render(score, cursor, samples, child or self._speaker(score), began)
         self._advance(frame.id, render)
 
     def prior(self) -> list[float]:
@@ -484,14 +496,15 @@ class Zygote:
         pcm, marks = child.take(count)
         render.at = child.position
         render.sent += count
-        self._piece(id, render, pcm, marks, last)
+        self._send(framing.encode(Kind.PIECE, id, self._fields(render, marks, last), pcm))
         if last:
             del self._renders[id]
             self._keep(render)
 
-    def _piece(self, id: int, render: Render, pcm: bytes, marks: list[list[object]], last: bool) -> None:
+    def _fields(self, render: Render, marks: list[list[object]], last: bool) -> dict[str, object]:
+        """The JSON of a PIECE."""
         now = time.monotonic()
-        fields = {
+        fields: dict[str, object] = {
             "sample_rate": espeak_shape.RATE,
             "format": "s16",
             "markers": marks,
@@ -502,7 +515,7 @@ class Zygote:
             "state": 0,
         }
         render.mark = now
-        self._send(framing.encode(Kind.PIECE, id, fields, pcm))
+        return fields
 
     def _fail(self, id: int, text: str) -> None:
         self._send(framing.encode(Kind.ERROR, id, {"error": "broken", "text": text}))

@@ -36,6 +36,8 @@ class Cause(StrEnum):
     BUTTON = "button"
     VOICE = "voice"
     TEXT = "text"
+    LOST = "lost"
+    """The far end vanished; never asked for from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +245,12 @@ def _barge_in(ident: str, inputs: Mapping[str, object]) -> BargeIn:
     _only(inputs, {"cause"}, "inputs")
     given = inputs.get("cause", Cause.MESSAGE)
     try:
-        return BargeIn(ident, Cause(given))  # type: ignore[arg-type]
+        cause = Cause(given)  # type: ignore[arg-type]
     except ValueError:
-        raise Refusal("invalid", "inputs.cause", f"choose one of {', '.join(Cause)}") from None
+        cause = Cause.LOST
+    if cause is Cause.LOST:
+        raise Refusal("invalid", "inputs.cause", f"choose one of {', '.join(c for c in Cause if c is not Cause.LOST)}")
+    return BargeIn(ident, cause)
 
 
 def _playout(inputs: Mapping[str, object]) -> Playout:

@@ -15,9 +15,9 @@ from .chunk import AudioChunk, Request, Ticket
 from .errors import Refusal
 from .frame import Kind, Pull
 from .heard import Heard
-from .machines import SPEECH, Machine, Speech, SpeechEvent
+from .machines import SPEECH, Health, Machine, Speech, SpeechEvent
 from .marks import Mark, Marks
-from .messages import Abandon, BargeIn, Configure, Pause, Resume, Say, voice_of
+from .messages import Abandon, BargeIn, Cause, Configure, Pause, Resume, Say, voice_of
 from .playhead import Playhead, Stage
 from .producer import Producer, Verdict
 from .ring import Ring
@@ -64,6 +64,8 @@ class Orchestrator:
         )
         self.changeover = Changeover(self.producer, self._log)
         self.epoch = 0
+        self.yielded_to: Cause | None = None
+        """Who took the floor last."""
 
     # what the shell reads -------------------------------------------------------------------
 
@@ -85,6 +87,20 @@ class Orchestrator:
     def sounding(self) -> bool:
         """True while voice frames leave."""
         return self.playhead.stage in (Stage.FLOWING, Stage.HOLDING)
+
+    @property
+    def outstanding(self) -> Ticket | None:
+        """The ticket that an engine works on; a render of any other is wasted."""
+        return self.producer.ticket
+
+    @property
+    def wanted_adapter(self) -> str | None:
+        """The engine that a swap waits for, to be warmed."""
+        return self.changeover.wanted_adapter
+
+    @property
+    def healthy(self) -> bool:
+        return self.producer.health.state is not Health.FAILED
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
@@ -122,6 +138,7 @@ class Orchestrator:
         utterance, heard = self._rewind_to(mark)
         self.script.park()
         self._fire(n, SpeechEvent.BARGE_IN)
+        self.yielded_to = barge.cause
         found = {"epoch": self.epoch, "utterance": utterance, "heard": heard}
         cause = barge.cause.value
         self._log.note(Record.BARGE, n, "barge_in", cause=cause, id=barge.id, dropped=dropped, **found)

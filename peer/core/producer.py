@@ -85,6 +85,11 @@ class Producer:
         return self._pending is not None
 
     @property
+    def ticket(self) -> Ticket | None:
+        """The ticket that is out with an engine."""
+        return None if self._pending is None or self._pending.due else self._pending.request.ticket
+
+    @property
     def in_sentence(self) -> bool:
         return self._sentence is not None
 
@@ -191,7 +196,7 @@ class Producer:
             Record.REQUEST, n, "request", chunk=origin.chunk_id, adapter=request.adapter, text_range=list(window),
             window=[request.cursor, request.cursor + request.samples], n=request.units, seed_chunk=request.seed,
             mode=self.pace.mode.value, low_latency=ask.low_latency, utterance=sentence.utterance, epoch=epoch,
-            stream=request.stream, rung=ask.rung, move=self.pace.move.value, depth_ms=round(self.depth_ms, 3),
+            stream=request.stream, text=request.text, knobs=dict(request.knobs), rung=ask.rung, move=self.pace.move.value, depth_ms=round(self.depth_ms, 3),
         )  # fmt: skip
         return self._reissue()
 

@@ -34,6 +34,8 @@ def test_open_while_the_peer_is_silent() -> None:
     """With nothing sent there is nothing to echo: everything over the noise floor passes, unguarded."""
     gate = EchoGate()
     assert gate.judge(Chunk(-45.0, -120.0, 0.9, False)) is Verdict.OPEN
+    assert gate.judge(Chunk(-54.0, -51.0, 0.9, False)) is Verdict.OPEN
+    assert gate.judge(Chunk(-52.0, -49.0, 0.9, False)) is Verdict.CLOSED
 
 
 def test_level_gate() -> None:

@@ -125,7 +125,7 @@ def test_hunger_releases_clauses_then_words() -> None:
     assert fourth.text == "friend of old days"
 
 
-@pytest.mark.parametrize("text", ["Dr. ", "No. ", "see [a link", "at `x y", "3."])
+@pytest.mark.parametrize("text", ["Dr. Smi", "No. 5", "see [a link", "at `x y", "3."])
 def test_starving_does_not_part_what_belongs_together(text: str) -> None:
     """Even starving keeps an abbreviation with its word, and a link, a code span or a number whole."""
     cutter = Segmenter()
@@ -172,7 +172,7 @@ def test_misuse_is_refused() -> None:
 
 def test_a_huge_word_is_cut_between_graphemes() -> None:
     """A word of 100,000 letters becomes windows of at most the limit, and no accent loses its letter."""
-    text = "e\u0301" * 50_000
+    text = "e" + "e\u0301" * 50_000
     found = windows([text])
     assert all(w.end - w.start <= MAX_WINDOW for w in found)
     assert all(text[w.start] == "e" for w in found)
@@ -185,6 +185,23 @@ def test_a_long_address_stays_whole() -> None:
     assert [w.text for w in windows([text])][-1] == "Then more."
     assert "".join(w.text for w in windows([text])).count("long part") == 1
     assert len(windows(["https://a.io/" + "x" * 3 * MAX_ADDRESS])) < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "cut"),
+    [
+        ("🇫🇷🇩🇪", 3, 2),
+        ("👩\u200d🚀", 2, 0),
+        ("ab\r\n", 3, 2),
+        ("\u1100\u1161\u11a8", 2, 0),
+        ("👍🏽", 1, 0),
+        ("ab", 1, 1),
+        ("a" + "\u0301" * 99, 90, 90),
+    ],
+)
+def test_a_grapheme_is_never_cut(text: str, at: int, cut: int) -> None:
+    """Flags, joined emoji, CR LF, Hangul and skin tones stay whole; only an endless pile of marks is cut."""
+    assert segment.grapheme_cut("x" + text, at + 1) == cut + 1
 
 
 @given(TEXT, st.sampled_from(list(Hunger)), st.sampled_from(["en", "de", "zh", "xx"]))
@@ -208,6 +225,8 @@ def test_windows_tile_the_source_and_lose_nothing(text: str, hunger: Hunger, lan
 @example("x " * 199 + "https://a.io/" + "y" * 700 + "  Z. End", [7])
 @example("好" * 450 + "。」。好", [3])
 @example("Hello.   \n\n   - x", [1])
+@example("「好。」是。」的", [1])
+@example("one\n- two\n12. three", [1])
 def test_pieces_do_not_move_the_cuts(text: str, sizes: list[int]) -> None:
     """Without hunger the windows depend on the text alone, however it was chunked."""
     pieces: list[str] = []
@@ -283,3 +302,12 @@ def test_waiting_asks_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(3):
             assert cutter.next() is None
     assert len(asked) == 2
+
+
+def test_polling_without_new_text_searches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller may ask every 20 ms: without new text the answer is known."""
+    cutter = Segmenter()
+    cutter.append("Not yet a sentence")
+    assert cutter.next() is None
+    monkeypatch.setattr(segment, "first_end", lambda *_: pytest.fail("searched again"))
+    assert cutter.next() is None

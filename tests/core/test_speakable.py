@@ -57,6 +57,7 @@ def test_numbers_and_signs_are_worded(source: str, spoken: str) -> None:
         ("https://a.io/?x=1&y=2222222222222222222222", "a dot io, with a long query"),
         ("https://a.io/s?q=cats!", "a dot io slash s, with q cats!"),
         ("https://a.io/0123456789abcdef0123456789abcdef", "a dot io slash a long part"),
+        ("(https://a.io/b_(c))", "(a dot io slash b c)"),
         ("a.person@example.com", "a dot person at example dot com"),
     ],
 )

@@ -1,0 +1,252 @@
+"""The HTTP surface: routes and nothing else.
+
+Knows no media: calls are the switchboard's, sound is the outlets', safety is the gate's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import orjson
+from aiohttp import web
+
+from .config import Config
+from .core.errors import Refusal, SessionLost
+from .core.messages import Configure, Say, decode, parse, voice_of
+from .core.wish import Setting
+from .gate import Gate, Rate, require_type
+from .outlets import say_socket, say_wav, tap_wav
+from .session import Session
+from .switchboard import Switchboard
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+SDP = "application/sdp"
+JSON = "application/json"
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+EVENT_PAUSE_S = 0.1
+"""Between two telemetry events of one listener."""
+KEEP_ALIVE_S = 15.0
+"""A quiet event stream says something this often, so that proxies keep it open."""
+CONFIG_WAIT_S = 30.0
+"""For a change to take effect: an engine may have to be loaded first."""
+
+
+class Routes:
+    """Handlers of one application."""
+
+    def __init__(self, config: Config, board: Switchboard, capabilities: Callable[[], Mapping[str, object]]) -> None:
+        self._config = config
+        self._board = board
+        self._capabilities = capabilities
+        self._offers = Rate(config.limits.offers_per_s, config.limits.offers_burst)
+        self._files = {path.name: path for path in WEB.iterdir() if path.suffix in TYPES}
+        self._watchers: dict[str, int] = {}
+
+    def table(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self.page),
+            web.get("/healthz", self.healthz),
+            web.get("/adapters", self.adapters),
+            web.get("/capabilities", self.capabilities),
+            web.post("/calls", self.call),
+            web.delete("/calls/{call}", self.hang_up),
+            web.post("/calls/{call}/bye", self.bye),
+            web.patch("/calls/{call}/config", self.configure_call),
+            web.get("/calls/{call}/events", self.events),
+            web.get("/calls/{call}/audio", self.audio),
+            web.patch("/config", self.configure),
+            web.post("/config", self.configure),
+            web.post("/say", self.say),
+            web.get("/say/ws", self.say_ws),
+            web.get("/{name}", self.file),
+        ]
+
+    # the page -------------------------------------------------------------------------------
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        return self._serve("index.html")
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        return self._serve(request.match_info["name"])
+
+    def _serve(self, name: str) -> web.StreamResponse:
+        path = self._files.get(name)
+        if path is None:
+            raise Refusal("not_found", "path", "no such file")
+        content = {"Content-Type": f"{TYPES[path.suffix]}; charset=utf-8", "Cache-Control": "no-cache"}
+        return web.Response(body=path.read_bytes(), headers=content)
+
+    # introspection --------------------------------------------------------------------------
+
+    async def healthz(self, request: web.Request) -> web.StreamResponse:
+        health = self._board.engines.health()
+        states = {name: found.get("state") for name, found in health.items() if isinstance(found, dict)}
+        well = states.get(self._board.defaults.adapter) == "READY"
+        return web.json_response(
+            {"result": "ok" if well else "degraded", "calls": self._board.calls, "adapters": states}
+        )
+
+    async def adapters(self, request: web.Request) -> web.StreamResponse:
+        return _json({"adapters": self._board.engines.listing(), "default": self._board.defaults.adapter,
+                      "fallback": list(self._board.engines.fallback()), **self._board.defaults.to_wire()})  # fmt: skip
+
+    async def capabilities(self, request: web.Request) -> web.StreamResponse:
+        return _json(
+            {**self._capabilities(), "ice_servers": self._ice_servers(), "health": self._board.engines.health()}
+        )
+
+    def _ice_servers(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        for url in self._config.ice_servers:
+            secret = url.startswith("turn")
+            name, word = self._config.turn_username, self._config.turn_credential
+            found.append({"urls": [url], **({"username": name, "credential": word} if secret else {})})
+        return found
+
+    # calls ----------------------------------------------------------------------------------
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        require_type(request, SDP)
+        if not self._offers.take(request.remote or "", asyncio.get_running_loop().time()):
+            raise Refusal("too_fast", "request", f"at most {self._config.limits.offers_per_s:g} calls a second")
+        offer = await _body(request, self._config.limits.sdp_bytes)
+        aec = {"true": True, "false": False}.get(request.headers.get("Synchrony-AEC", ""))
+        ident, answer = await self._board.answer(offer, request.headers.get("Synchrony-Session"), aec)
+        return web.Response(status=201, text=answer, content_type=SDP, headers={"Location": f"/calls/{ident}"})
+
+    async def hang_up(self, request: web.Request) -> web.StreamResponse:
+        await self._board.hang_up(request.match_info["call"], hold=request.query.get("hold") == "1")
+        return web.Response(status=204)
+
+    async def bye(self, request: web.Request) -> web.StreamResponse:
+        await self._board.hang_up(request.match_info["call"], hold=True)
+        return web.Response(status=204)
+
+    def _session(self, request: web.Request) -> Session:
+        try:
+            return self._board.find(request.match_info["call"]).session
+        except SessionLost as lost:
+            raise Refusal("not_found", "call", str(lost)) from None
+
+    async def audio(self, request: web.Request) -> web.StreamResponse:
+        return await tap_wav(request, self._session(request))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: the state of the buffer and the records since the last one."""
+        session = self._session(request)
+        call = request.match_info["call"]
+        if self._watchers.get(call, 0) >= self._config.limits.streams:
+            raise Refusal("busy", "call", f"at most {self._config.limits.streams} panels follow one call")
+        self._watchers[call] = self._watchers.get(call, 0) + 1
+        try:
+            return await self._follow(request, session, _number(request.headers.get("Last-Event-ID")))
+        finally:
+            self._watchers[call] -= 1
+            if not self._watchers[call]:
+                del self._watchers[call]
+
+    async def _follow(self, request: web.Request, session: Session, seen: int) -> web.StreamResponse:
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        while not session.closed:
+            moves = session.telemetry.moves
+            seen, dropped, records = session.telemetry.since(seen)
+            data = orjson.dumps({**session.snapshot(), "events": records, "dropped": dropped}, default=str)
+            await response.write(b"event: telemetry\nid: %d\ndata: %s\n\n" % (seen, data))
+            await asyncio.sleep(EVENT_PAUSE_S)
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    await session.telemetry.changed(moves)
+            except TimeoutError:
+                await response.write(b": still here\n\n")
+        return response
+
+    # the control plane ----------------------------------------------------------------------
+
+    async def configure_call(self, request: web.Request) -> web.StreamResponse:
+        session = self._session(request)
+        wish = await self._configure(request)
+        answered: asyncio.Future[Mapping[str, object]] = asyncio.get_running_loop().create_future()
+        session.submit(wish, "http", lambda answer: None if answered.done() else answered.set_result(answer))
+        try:
+            async with asyncio.timeout(CONFIG_WAIT_S):
+                answer = await answered
+        except TimeoutError:
+            return _json({"id": wish.id, "result": "pending", "warnings": ["it takes effect later"]}, 202)
+        result = answer.get("result")
+        return _json(answer, 400 if isinstance(result, Mapping) else 200)
+
+    async def configure(self, request: web.Request) -> web.StreamResponse:
+        """The defaults of new calls."""
+        wish = await self._configure(request)
+        board = self._board
+        made = self.merged(board.defaults, wish)
+        board.defaults = made
+        return _json({"id": wish.id, "result": "done", "artifacts": made.to_wire()})
+
+    def merged(self, base: Setting, wish: Configure) -> Setting:
+        """`base` with the wish applied, if an engine can speak it. Raises Refusal."""
+        engines = self._board.engines
+        adapter = wish.adapter or base.adapter
+        if not engines.knows(adapter):
+            raise Refusal("unknown_adapter", "inputs.adapter", f"choose one of {', '.join(engines.names())}")
+        voice = voice_of(wish.voice, base.voice)
+        engines.knobs(adapter, voice)
+        return Setting(adapter, voice, wish.mode or base.mode)
+
+    async def _configure(self, request: web.Request) -> Configure:
+        message = parse({"id": _ident(request), "intent": "configure", "inputs": await _object(request, 16 * 1024)})
+        assert isinstance(message, Configure)
+        return message
+
+    # speech without a call ------------------------------------------------------------------
+
+    async def say(self, request: web.Request) -> web.StreamResponse:
+        inputs = await _object(request, self._config.limits.body_bytes)
+        mode = inputs.pop("mode", None)
+        message = parse({"id": _ident(request), "intent": "say", "inputs": inputs, **({"mode": mode} if mode else {})})
+        assert isinstance(message, Say)
+        return await say_wav(request, self._board, message)
+
+    async def say_ws(self, request: web.Request) -> web.StreamResponse:
+        return await say_socket(request, self._board)
+
+
+def _ident(request: web.Request) -> str:
+    return request.headers.get("Idempotency-Key", "")[:64] or secrets.token_hex(8)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else 0
+
+
+async def _body(request: web.Request, limit: int) -> bytes:
+    """The body, never more than `limit` bytes of it. Raises Refusal."""
+    found = bytearray()
+    async for data in request.content.iter_any():
+        found += data
+        if len(found) > limit:
+            raise Refusal("too_large", "body", f"send at most {limit} bytes")
+    return bytes(found)
+
+
+async def _object(request: web.Request, limit: int) -> dict[str, object]:
+    require_type(request, JSON)
+    return decode(await _body(request, limit), limit)
+
+
+def _json(value: Mapping[str, object], status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value, default=str), status=status, content_type=JSON)
+
+
+def application(
+    config: Config, board: Switchboard, capabilities: Callable[[], Mapping[str, object]]
+) -> web.Application:
+    """The whole surface behind its gate."""
+    app = web.Application(middlewares=[Gate(config).middleware()], client_max_size=config.limits.body_bytes)
+    app.add_routes(Routes(config, board, capabilities).table())
+    return app

@@ -1,0 +1,184 @@
+"""`peer serve`: engines, switchboard and HTTP put together, and taken apart in order.
+
+Knows no detail of any of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.metadata
+import logging
+import platform
+import signal
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters import registry
+from adapters.ears import start_ear
+
+from . import guard
+from .app import application
+from .config import Config, Limits
+from .core.descriptor import CONTRACT
+from .core.errors import AdapterError, Refusal
+from .core.messages import INTENTS, PROTOCOL, Mode
+from .core.voice import SCHEMA as VOICE_SCHEMA
+from .engines import Engines
+from .journal import SCHEMA, Journal
+from .switchboard import Switchboard
+
+log = logging.getLogger(__name__)
+
+SWITCH_S = 0.0005
+"""How long another thread may keep the interpreter: the journal's must not delay a frame."""
+REAP_S = 5.0
+LAG_S = 0.5
+"""Between two looks at the loop's own lateness."""
+LAG_NOTED_S = 0.1
+"""A loop that is this late is said: five frames."""
+LIBRARIES = ("aiortc", "aioice", "av", "aiohttp", "numpy", "soxr", "onnxruntime", "sentencex", "num2words")
+
+Ready = Callable[[str], None]
+
+
+def capabilities() -> dict[str, object]:
+    """Versions, limits, features: what `describe` and GET /capabilities answer."""
+    return {
+        "versions": {
+            "protocol": PROTOCOL,
+            "journal": SCHEMA,
+            "adapter_contract": CONTRACT,
+            "voice_schema": VOICE_SCHEMA,
+        },
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "python": platform.python_version(),
+        "intents": list(INTENTS),
+        "modes": [mode.value for mode in Mode],
+        "limits": {f.name: getattr(Limits(), f.name) for f in fields(Limits)},
+        "features": ["webrtc", "barge_in", "resume", "swap", "journal", "telemetry", "say_wav", "say_ws", "tap", "vad"],
+        "guard": guard.status(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+async def serve(config: Config, ready: Ready, stop: asyncio.Event | None = None) -> None:
+    """Serve until `stop` or a signal. `ready` gets the page's address. Raises OSError if the port is taken."""
+    guard.install()
+    sys.setswitchinterval(SWITCH_S)
+    stop = stop or _signals()
+    journal = Journal(Path(config.journal) if config.journal else None)
+    journal.start()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            engines = Engines(tasks)
+            board = Switchboard(config, engines, journal, tasks, capabilities)
+            runner = web.AppRunner(application(config, board, capabilities), access_log=None, shutdown_timeout=1.0)
+            try:
+                await _open(runner, config)
+                keepers = [tasks.create_task(_reap(board)), tasks.create_task(_watch_lag())]
+                await _warm(engines, board.defaults.adapter)
+                ready(_address(runner, config))
+                await stop.wait()
+                for keeper in keepers:
+                    keeper.cancel()
+            finally:
+                await _within(config.limits.shutdown_s, board.close())
+                await engines.close()
+                await runner.cleanup()
+    finally:
+        journal.close()
+
+
+async def _open(runner: web.AppRunner, config: Config) -> None:
+    await runner.setup()
+    context = None
+    if config.tls_cert:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(config.tls_cert, config.tls_key)
+    await web.TCPSite(runner, config.host, config.port, ssl_context=context).start()
+
+
+def _address(runner: web.AppRunner, config: Config) -> str:
+    host, port = runner.addresses[0][:2]
+    shown = f"[{host}]" if ":" in host else host
+    fragment = f"#t={config.token}" if config.token else ""
+    return f"{config.scheme}://{shown}:{port}/{fragment}"
+
+
+async def _warm(engines: Engines, adapter: str) -> None:
+    """The default voice, the ear and a first connection, so that no caller pays for them."""
+    start_ear()
+    try:
+        await engines.warm(adapter)
+    except (AdapterError, Refusal) as fault:
+        log.error("%s cannot speak: %s. Calls are taken, their text is kept until it can.", adapter, fault)
+    await _dummy_call()
+    gc.collect()
+    gc.freeze()
+
+
+async def _dummy_call() -> None:
+    """aiortc's first connection costs 10 ms more than the next."""
+    from aiortc import RTCConfiguration, RTCPeerConnection
+
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.createDataChannel("warm")
+    peer.addTransceiver("audio")
+    await peer.setLocalDescription(await peer.createOffer())
+    await peer.close()
+
+
+async def _reap(board: Switchboard) -> None:
+    while True:
+        await asyncio.sleep(REAP_S)
+        board.reap()
+
+
+async def _watch_lag() -> None:
+    """Say when the loop itself was held up: then every call was late at once."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_S
+        await asyncio.sleep(LAG_S)
+        late = loop.time() - due
+        if late > LAG_NOTED_S:
+            log.warning("the event loop was held up for %.0f ms", late * 1000.0)
+
+
+async def _within(limit_s: float, work: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await work
+    except TimeoutError:
+        log.warning("not everything was closed within %g s", limit_s)
+
+
+def _signals() -> asyncio.Event:
+    """Set by Ctrl-C or a terminate; a second one ends at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    return stop
+
+
+def default_adapter() -> str:
+    return registry.DEFAULT
