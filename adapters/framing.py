@@ -1,7 +1,7 @@
 """The plain binary frames between the host and an engine's process: a header, a JSON object, raw bytes.
 
 Knows neither engines nor what a frame asks for. Only the standard library, so that a worker started
-with `python -I -S` can load it by path. INTERFACES.md, section 5.1, is the same in words.
+with `python -I -S` can use it. INTERFACES.md, section 5.1, is the same in words.
 """
 
 from __future__ import annotations

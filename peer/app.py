@@ -143,6 +143,8 @@ class Routes:
         self._watchers[call] = self._watchers.get(call, 0) + 1
         try:
             return await self._follow(request, session, _number(request.headers.get("Last-Event-ID")))
+        except ConnectionResetError:
+            return web.Response(status=204)
         finally:
             self._watchers[call] -= 1
             if not self._watchers[call]:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 STATUS = {
     "unauthorised": 401, "foreign_origin": 403, "foreign_host": 421, "not_found": 404, "no_opus": 406,
-    "too_large": 413, "unsupported_type": 415, "too_fast": 429, "full": 503, "busy": 503,
+    "too_large": 413, "sdp_large": 413, "unsupported_type": 415, "too_fast": 429, "full": 503, "busy": 503,
 }  # fmt: skip
 """Refusal codes with a status of their own; all others are 400."""
 RETRY_AFTER_S = {"full": "5", "busy": "1", "too_fast": "1"}

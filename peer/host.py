@@ -14,22 +14,19 @@ import itertools
 import logging
 import os
 import socket
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
-
-import numpy as np
+from typing import Protocol
 
 from adapters.base import TTSAdapter
 from adapters.framing import MAX_ID, Frame, FramingError, Kind, Parser, encode
 from adapters.sandbox import FD_VARIABLE
 
-from .core.chunk import AudioChunk, Marker, Request, fault_of
+from .core.chunk import AudioChunk, Request, fault_of
 from .core.errors import AdapterError, Broken, Refusal, Stalled, Unavailable
+from .pieces import Phase, Render, chunk_of, render_frame
 
 QUEUE_LIMIT = 64
 """Requests that wait for one engine: every call asks for one chunk at a time, so this many calls queue."""
@@ -70,9 +67,6 @@ FIXED = {
 """One thread per engine (two were slower and not repeatable), and no model hub."""
 
 ROOT = Path(__file__).resolve().parents[1]
-FORMATS: Mapping[str, tuple[str, float]] = {"s16": ("<i2", 1.0 / 32768.0), "f32": ("<f4", 1.0)}
-"""Sample formats on the wire: numpy's name and the factor to [-1, 1]."""
-
 log = logging.getLogger(__name__)
 
 
@@ -84,14 +78,6 @@ class State(StrEnum):
     READY = "READY"
     FAILED = "FAILED"
     CLOSED = "CLOSED"
-
-
-class Phase(StrEnum):
-    """Where one render stands."""
-
-    WAITING = "waiting"
-    SENT = "sent"
-    DONE = "done"
 
 
 class EngineHost(Protocol):
@@ -114,75 +100,6 @@ class EngineHost(Protocol):
     def status(self) -> Mapping[str, object]: ...
 
     async def close(self) -> None: ...
-
-
-class Render:
-    """The pieces of one request, to be iterated once; as a context manager it cancels what is left.
-
-    Holds at most the samples that were asked for: a worker that sends more is broken.
-    """
-
-    __slots__ = ("_fault", "_host", "_pieces", "_waiter", "deadline", "id", "left", "phase", "request", "timer")
-
-    def __init__(self, host: ProcessHost, request: Request, deadline: float) -> None:
-        self._host = host
-        self._pieces: deque[AudioChunk] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._fault: Exception | None = None
-        self.request = request
-        self.deadline = deadline
-        self.phase = Phase.WAITING
-        self.id = 0
-        self.left = request.samples
-        self.timer: asyncio.TimerHandle | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> AudioChunk:
-        while True:
-            if self._pieces:
-                return self._pieces.popleft()
-            if self._fault is not None:
-                raise self._fault
-            if self.phase is Phase.DONE:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                self.cancel()
-                raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.cancel()
-
-    def cancel(self) -> None:
-        """Gives up what has not come yet; harmless when it is over."""
-        self._pieces.clear()
-        if self.phase is not Phase.DONE:
-            self._host.drop(self)
-
-    # what the host does with it
-
-    def put(self, chunk: AudioChunk) -> None:
-        self.left -= len(chunk.pcm)
-        self._pieces.append(chunk)
-        self._wake()
-
-    def finish(self, fault: Exception | None = None) -> None:
-        self.phase = Phase.DONE
-        self._fault = fault
-        if self.timer is not None:
-            self.timer.cancel()
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class _Wire(asyncio.Protocol):
@@ -265,7 +182,7 @@ class ProcessHost:
             raise Unavailable(self._text or f"{self.name} is not running")
         if len(self._waiting) >= QUEUE_LIMIT:
             raise Refusal("busy", "adapter", f"{QUEUE_LIMIT} requests wait for {self.name}; try again soon")
-        render = Render(self, request, deadline)
+        render = Render(request, deadline, self._drop)
         loop = asyncio.get_running_loop()
         render.timer = loop.call_at(deadline, self._stall, render, "no sound before its deadline")
         heapq.heappush(self._waiting, (deadline, next(self._order), render))
@@ -301,7 +218,7 @@ class ProcessHost:
 
     # --- requests ---
 
-    def drop(self, render: Render) -> None:
+    def _drop(self, render: Render) -> None:
         """The caller gave up: forget it here, and tell the worker."""
         self._forget(render)
         render.finish()
@@ -324,7 +241,7 @@ class ProcessHost:
         while self._state is State.READY and self._waiting and len(self._sent) < self._concurrency:
             _, _, render = heapq.heappop(self._waiting)
             try:
-                frame = _render_frame(id := self._free_id(), render.request)
+                frame = render_frame(id := self._free_id(), render.request)
             except FramingError as error:
                 render.finish(Refusal("too_large", "text", str(error)))
                 continue
@@ -528,54 +445,6 @@ class ProcessHost:
 
 def _since(then: float) -> float:
     return asyncio.get_running_loop().time() - then
-
-
-def _render_frame(id: int, request: Request) -> bytes:
-    fields = {
-        "stream": request.stream,
-        "text": request.text,
-        "cursor": request.cursor,
-        "samples": request.samples,
-        "units": request.units,
-        "knobs": dict(request.knobs),
-        "seed": request.seed,
-    }
-    return encode(Kind.RENDER, id, fields, request.state)
-
-
-def chunk_of(frame: Frame) -> AudioChunk:
-    """The chunk of a PIECE frame, its samples as float32. Raises FramingError where a field does not fit."""
-    fields, raw = frame.fields, frame.raw
-    try:
-        dtype, factor = FORMATS[str(fields["format"])]
-        split = _natural(fields["state"])
-        if split > len(raw):
-            raise ValueError("more state than bytes")
-        pcm = np.frombuffer(raw, dtype, offset=split).astype(np.float32)
-        if factor != 1.0:
-            pcm *= np.float32(factor)
-        pcm.flags.writeable = False
-        rows = fields["markers"]
-        if not isinstance(rows, list):
-            raise TypeError("markers is not a list")
-        return AudioChunk(
-            pcm=pcm,
-            sample_rate=_natural(fields["sample_rate"]),
-            markers=tuple(Marker(str(k), _natural(a), _natural(s), _natural(e), str(t)) for k, a, s, e, t in rows),
-            cursor=_natural(fields["cursor"]),
-            state=raw[:split],
-            last=fields["last"] is True,
-            eos=fields["eos"] is True,
-            render_ms=float(str(fields["render_ms"])),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FramingError(f"PIECE: {error!r}") from error
-
-
-def _natural(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is not a count")
-    return value
 
 
 class InlineHost:

@@ -50,9 +50,10 @@ async def say_wav(request: web.Request, board: Switchboard, say: Say) -> web.Str
             async for data in frames(line.session):
                 await response.write(data)
         await response.write_eof()
-    except (ConnectionResetError, asyncio.CancelledError):
+    except (ConnectionResetError, asyncio.CancelledError) as left:
         board.end(line, "listener left")
-        raise
+        if isinstance(left, asyncio.CancelledError):
+            raise
     finally:
         board.end(line, "said")
     return response
@@ -80,6 +81,8 @@ async def tap_wav(request: web.Request, session: Session) -> web.StreamResponse:
         while (data := await queue.get()) is not None:
             await response.write(data)
         await response.write_eof()
+    except ConnectionResetError:
+        pass  # the listener left: nothing is owed to it
     finally:
         session.untap(queue)
     return response

@@ -98,6 +98,7 @@ class Session:
         self._taps: set[asyncio.Queue[bytes | None]] = set()
         self._last_played: int | None = None
         self.touched = self._loop.time()
+        self._lost_at: int | None = None
         self.closed = False
         self.on_connected: Callable[[], None] = lambda: None
         """Called when a call's connection stands."""
@@ -282,6 +283,7 @@ class Session:
     def lost(self) -> None:
         """The far end is gone: what it did not hear will be said again when it is back."""
         n = self.now
+        self._lost_at = n
         self._rtp_zero = None
         if self._last_played is not None:
             self.peer.played(n, self._last_played)
@@ -295,6 +297,9 @@ class Session:
     def found(self) -> None:
         """A new call re-attached: go on from the last word that was heard."""
         n = self.now
+        if self._lost_at is None:
+            return
+        self._lost_at = None
         if self.peer.speech.state is Speech.YIELDED and self.peer.yielded_to is Cause.LOST:
             self.peer.resume(n, Resume("reattached"))
         self._record(Event(Record.RECOVERED, n, "reattached", surface="transport"))

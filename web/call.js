@@ -22,11 +22,12 @@ export async function warmUp() {
 }
 
 /**
- * @param {{http: ReturnType<import('./http.js').createHttp>, iceServers: RTCIceServer[], conversation: string, track: MediaStreamTrack | null,
+ * @param {{http: ReturnType<import('./http.js').createHttp>, iceServers: RTCIceServer[], conversation: string, track: MediaStreamTrack | null, echo: boolean | null,
  *   mark: (name: string) => void, onStream: (stream: MediaStream) => void, onMessage: (text: string) => void,
  *   onLost: (trouble: Trouble) => void}} given
+ * `echo`: whether the browser cancels echo, null where nobody can say
  */
-export function placeCall({ http, iceServers, conversation, track, mark, onStream, onMessage, onLost }) {
+export function placeCall({ http, iceServers, conversation, track, echo, mark, onStream, onMessage, onLost }) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
   // sendrecv without a track yet: a microphone may come, go and change without negotiating again
   const transceiver = pc.addTransceiver('audio', { direction: 'sendrecv' });
@@ -79,6 +80,7 @@ export function placeCall({ http, iceServers, conversation, track, mark, onStrea
     mark('offer');
     const headers = { 'Content-Type': 'application/sdp' };
     if (conversation) headers['Synchrony-Session'] = conversation;
+    if (echo !== null) headers['Synchrony-AEC'] = String(echo);
     const response = await http.request('/calls', { method: 'POST', headers, body: pc.localDescription.sdp });
     location = response.headers.get('Location') ?? '';
     const sdp = await response.text();
@@ -96,10 +98,11 @@ export function placeCall({ http, iceServers, conversation, track, mark, onStrea
     if (location) http.request(`${location}${hold ? '?hold=1' : ''}`, { method: 'DELETE', keepalive: true }).catch(() => {});
   }
 
-  /** The page goes away: only a beacon still leaves. */
+  /** The page goes away: only what may outlive it still leaves. */
   function leave() {
+    if (location && !('keepalive' in Request.prototype)) navigator.sendBeacon?.(http.withToken(`${location}/bye`));
+    else hangUp({ hold: true });
     close();
-    if (location) navigator.sendBeacon?.(http.withToken(`${location}/bye`));
   }
 
   /** @param {string} text @param {string} lane @returns {boolean} it left */

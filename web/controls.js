@@ -37,7 +37,7 @@ const plain = (name) => name.replace(/[_-]+/g, ' ');
  */
 export function mountControls({ store, choice, keep, configure }) {
   const [adapter, timbre, accent, pace, pitch, mode] = ['adapter', 'timbre', 'accent', 'pace', 'pitch', 'mode'].map((id) => document.getElementById(id));
-  const [paceOut, pitchOut, adapterHint, configHint, engine] = ['pace-out', 'pitch-out', 'adapter-hint', 'config-hint', 'engine'].map((id) => document.getElementById(id));
+  const [paceOut, pitchOut, missing, missingList, configHint, engine] = ['pace-out', 'pitch-out', 'missing', 'missing-list', 'config-hint', 'engine'].map((id) => document.getElementById(id));
 
   /** What the person chose and the server may not know yet. */
   const mine = {
@@ -45,6 +45,7 @@ export function mountControls({ store, choice, keep, configure }) {
     mode: MODES.has(choice.mode) ? choice.mode : '',
     voice: choice.voice && typeof choice.voice === 'object' ? choice.voice : {},
   };
+  let shown = null;
   let timer = null;
   let pending = {};
 
@@ -121,14 +122,17 @@ export function mountControls({ store, choice, keep, configure }) {
     const chosen = find(state, now.adapter);
     const voices = [...new Set(['', ...(chosen?.voices ?? []), now.timbre])];
     fill(timbre, voices.map((name) => ({ value: name, label: name === '' ? 'Its own' : plain(name) })), now.timbre);
-    const tags = [...new Set([...(chosen?.languages ?? []), now.accent])].filter(Boolean);
-    fill(accent, tags.map((tag) => ({ value: tag, label: accentWords(tag) })).sort((a, b) => rank(a.value) - rank(b.value) || a.label.localeCompare(b.label)), now.accent);
+    // engines write tags as they like: the same tag is the same whatever its case
+    const tags = chosen?.languages?.length ? [...chosen.languages] : [];
+    const same = tags.find((tag) => tag.toLowerCase() === now.accent.toLowerCase());
+    if (!same && now.accent) tags.push(now.accent);
+    fill(accent, tags.map((tag) => ({ value: tag, label: accentWords(tag) })).sort((a, b) => rank(a.value) - rank(b.value) || a.label.localeCompare(b.label)), same ?? now.accent);
     if (document.activeElement !== pace || !timer) pace.value = String(now.pace);
     if (document.activeElement !== pitch || !timer) pitch.value = String(now.pitch);
     paceOut.textContent = paceWords(now.pace);
     pitchOut.textContent = pitchWords(now.pitch);
     mode.value = now.mode;
-    adapterHint.textContent = missing(state);
+    if (state.adapters !== shown) lacking(state.adapters);
     configHint.textContent = state.changing ? 'Changing at the next chunk…' : confirmed(state);
     engine.textContent = state.phase === 'live' && state.config ? [plain(state.config.adapter), accentWords(now.accent), now.mode === 'steady' ? 'steady' : 'low latency'].filter(Boolean).join(' · ') : '';
   }
@@ -136,13 +140,21 @@ export function mountControls({ store, choice, keep, configure }) {
   const home = languageOf(navigator.language || 'en');
   const rank = (tag) => (languageOf(tag) === home ? 0 : languageOf(tag) === 'en' ? 1 : 2);
 
-  /** What would bring the engines that cannot speak here. */
-  function missing(state) {
-    const found = state.adapters.filter((one) => one.available === false);
-    if (!found.length) return '';
-    if (found.length > 1) return `${found.length} more engines are known but not installed; the start of the server says how.`;
-    const [one] = found;
-    return `${plain(one.name)}: ${[one.reason, one.remedy].filter(Boolean).join('; ')}`;
+  /** The engines that cannot speak here, and what would bring them. */
+  function lacking(adapters) {
+    shown = adapters;
+    const found = adapters.filter((one) => one.available === false);
+    missing.hidden = !found.length;
+    missing.firstElementChild.textContent = found.length === 1 ? 'One more engine can be added' : `${found.length} more engines can be added`;
+    missingList.replaceChildren(...found.map((one) => {
+      const item = document.createElement('li');
+      const name = document.createElement('strong');
+      name.textContent = plain(one.name);
+      const why = document.createElement('span');
+      why.textContent = [one.reason, one.remedy].filter(Boolean).join(' – ') || 'not available here';
+      item.append(name, why);
+      return item;
+    }));
   }
 
   function confirmed(state) {

@@ -124,7 +124,7 @@ function figures() {
   const { jitterMs, damage } = store.get().figures;
   const live = store.get().phase === 'live';
   $('fig-depth').textContent = last ? `${Math.round(last.depthMs)} ms` : '–';
-  $('fig-chunk').textContent = last?.rung == null ? '–' : String(last.rung);
+  $('fig-chunk').textContent = last?.rung == null ? '–' : `${Math.round(last.rung)} ms`;
   $('fig-frame').textContent = last ? String(last.frame) : '–';
   $('fig-jitter').textContent = live && jitterMs ? `${Math.round(jitterMs)} ms` : '–';
   $('fig-concealed').textContent = live ? `${Math.round(damage / 48)} ms` : '–';

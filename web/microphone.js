@@ -115,6 +115,13 @@ export function createMicrophone({ onTrack, onChange, onTrouble, context }) {
     return rmsOf(samples);
   }
 
+  /** Whether echo is cancelled: as the track says, before there is one as the browser promises. @returns {boolean | null} */
+  function echo() {
+    const said = stream?.getAudioTracks()[0]?.getSettings?.().echoCancellation;
+    if (typeof said === 'boolean') return said;
+    return media()?.getSupportedConstraints?.().echoCancellation ? true : null;
+  }
+
   media()?.addEventListener?.('devicechange', () => void list());
-  return { start, stop, mute, list, rms, get track() { return stream?.getAudioTracks()[0] ?? null; } };
+  return { start, stop, mute, list, rms, echo, get track() { return stream?.getAudioTracks()[0] ?? null; } };
 }

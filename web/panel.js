@@ -89,7 +89,7 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     const last = series.points.at(-1)?.frame ?? 0;
-    const lived = last - (series.points[0]?.frame ?? 0);
+    const lived = last - Math.min(series.points[0]?.frame ?? 0, series.marks[0]?.frame ?? Infinity);
     const spans = width < NARROW_PX ? SPANS.slice(0, 2) : SPANS;
     const span = spans.find((one) => one >= lived) ?? spans.at(-1);
     const from = Math.max(0, Math.ceil((last - span) / 10) * 10, Math.min(last - lived, last));
@@ -168,7 +168,7 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
   function ladder(view) {
     const { top: high, bottom: low } = view.lanes.ladder;
     const rungs = series.rungs.length ? series.rungs : [...new Set(series.points.map((one) => one.rung).filter((one) => one !== null))].sort((a, b) => a - b);
-    label('chunk size', LEFT + 6, high - 12, { align: 'left', weight: 600 });
+    label('chunk size, ms', LEFT + 6, high - 12, { align: 'left', weight: 600 });
     if (!rungs.length) return;
     // equal steps: it is a ladder, not a scale
     const y = (rung) => {
@@ -270,7 +270,7 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
     const near = series.marks.filter((mark) => mark.group !== 'chunk' && Math.abs(mark.frame - cursor) <= 15).slice(-2);
     readout.textContent = [
       `frame ${cursor}`,
-      point && cursor - point.frame < 30 ? `${Math.round(point.depthMs)} ms deep${point.rung === null ? '' : `, chunk ${point.rung}`}, ${point.speech || '–'}` : 'idle',
+      point && cursor - point.frame < 30 ? `${Math.round(point.depthMs)} ms deep${point.rung === null ? '' : `, chunk ${Math.round(point.rung)} ms`}, ${point.speech || '–'}` : 'idle',
       ...near.map((mark) => `${GROUPS[mark.group].label}${mark.text ? `: ${mark.text}` : ''}`),
     ].join(' · ').slice(0, 160);
   }
@@ -279,7 +279,7 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
     const last = series.points.at(-1);
     if (!last || performance.now() - described < 2_000) return;
     described = performance.now();
-    canvas.setAttribute('aria-label', `Depth ${Math.round(last.depthMs)} milliseconds, band ${Math.round(last.low)} to ${Math.round(last.high)}, chunk ${last.rung ?? 'unknown'}, at frame ${last.frame}; ${series.marks.length} marks in the last minute`);
+    canvas.setAttribute('aria-label', `Depth ${Math.round(last.depthMs)} milliseconds, band ${Math.round(last.low)} to ${Math.round(last.high)}, chunk ${last.rung ?? 'unknown'} milliseconds, at frame ${last.frame}; ${series.marks.length} marks in the last minute`);
   }
 
   function draw() {

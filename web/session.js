@@ -13,6 +13,8 @@ import { byeWords, errorWords, refusalWords } from './words.js';
 import * as memory from './memory.js';
 
 const PROTOCOL = 1;
+/** Reasons of a `bye` after which the conversation is held: the server only lost the way to us. */
+const HELD = new Set(['lost', 'remote']);
 /** A change of engine may have to load a model first (ms). */
 const CONFIGURE_MS = 60_000;
 /** A live server answers in a few ms; a browser takes 8 s to see that one is gone. */
@@ -55,6 +57,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
       iceServers: iceServers(),
       conversation: kept && Date.now() - kept.at < memory.HELD_MS ? kept.token : '',
       track: microphone().track,
+      echo: store.get().mic.wanted ? microphone().echo() : null,
       mark,
       onStream: (stream) => { void audio.attach(stream); },
       onMessage: receive,
@@ -164,6 +167,10 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
   }
 
   function farewell(reason) {
+    if (HELD.has(reason)) {
+      call?.fail();
+      return;
+    }
     call?.close();
     drop();
     memory.keepConversation(null);

@@ -34,9 +34,8 @@ export const empty = () => ({ points: [], marks: [], rungs: [], mode: '', droppe
 
 const number = (value, otherwise) => (typeof value === 'number' && Number.isFinite(value) ? value : otherwise);
 
-/** The current rung as its size: given as a member of the ladder, or as a place on it. */
+/** The current rung as its size: a place on the ladder, or the size itself. */
 function rungOf(rung, rungs) {
-  if (rungs.includes(rung)) return rung;
   if (Number.isInteger(rung) && rung >= 0 && rung < rungs.length) return rungs[rung];
   return number(rung, null);
 }

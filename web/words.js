@@ -57,8 +57,10 @@ export function byeWords(reason) {
     timeout: 'The call ended because the server heard nothing from this page.',
     lost: 'The server lost this page.',
     shutdown: 'The server is shutting down.',
-    replaced: 'The conversation was continued elsewhere.',
-    limit: 'The call reached its longest duration.',
+    flood: 'The server ended the call because this page sent too much.',
+    fault: 'The server made an error and ended the call.',
+    'too long': 'The call reached its longest duration.',
+    'not found again': 'The conversation was held for a while and then ended.',
   };
   return known[reason] ?? `The server ended the call${reason ? ` (${reason})` : ''}.`;
 }

@@ -1,6 +1,6 @@
 """Which voice reads a sentence: the one asked for, or one of its script where that voice knows no letter of it.
 
-Pure data and counting, the standard library only; loaded by path in the zygote.
+Pure data and counting; the standard library only, because the zygote has nothing else.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from .pcm import RATE
 
 TOLERANCE = RATE // 1000
 """1 ms: under it nobody could notice, above it captions and sound would slide apart."""
+LAG_TOLERANCE = RATE // 10
+"""100 ms: a jitter buffer breathes by less; what grows beyond it is a far end whose clock is slow."""
 STEP = RATE // 50
 """At most one frame is corrected per pause: a pause may breathe, not jump."""
 
@@ -48,6 +50,11 @@ class DriftGuard:
         """The last marker of a sentence against the sentence's end: beyond it, it was never sound."""
         self._marker_error = max(0, last_marker - end)
 
+    def heard_anew(self) -> None:
+        """Speech begins: the next report says what delay is normal."""
+        self._lag = None
+        self._lag_drift = 0
+
     def heard(self, sent: int, heard: int) -> None:
         """Samples sent against samples heard while speaking: growth is drift, a constant is delay."""
         lag = sent - heard
@@ -66,8 +73,9 @@ class DriftGuard:
             samples = min(STEP, self._marker_error)
             self._marker_error = 0
             return Correction(samples, "markers")
-        if self._lag is not None and self._lag_drift > RATE // 10 and silence:
+        if self._lag is not None and self._lag_drift > LAG_TOLERANCE and silence:
             samples = -min(silence, STEP)
             self._lag_drift += samples
+            self._lag -= samples
             return Correction(samples, "heard")
         return None

@@ -6,7 +6,7 @@ Knows no audio; it answers what was heard, from where to resume and where to han
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .pcm import RATE
 
@@ -19,6 +19,7 @@ class Mark:
     """At output sample `at` the source characters [start, end) of `utterance` begin to sound.
 
     kind "word" or "sentence"; "end" marks where a sentence's sound stops (start == end).
+    `number` is the utterance's own: a name may come again once its utterance is over.
     """
 
     at: int
@@ -26,6 +27,7 @@ class Mark:
     utterance: str
     start: int
     end: int
+    number: int = 0
 
 
 class Marks:
@@ -41,13 +43,20 @@ class Marks:
     def add(self, mark: Mark) -> None:
         """Positions never fall within one sentence; an engine that says otherwise is put right."""
         if self._marks and mark.at < self._marks[-1].at:
-            mark = Mark(self._marks[-1].at, mark.kind, mark.utterance, mark.start, mark.end)
+            mark = replace(mark, at=self._marks[-1].at)
         self._marks.append(mark)
 
     def truncate(self, position: int) -> None:
         """Forget marks at or after `position`: that sound was flushed. Marks already passed stay."""
         while len(self._marks) > self._passed and self._marks[-1].at >= position:
             self._marks.pop()
+
+    def clamp(self, position: int) -> None:
+        """No sound follows `position`: words that an engine put beyond it belong to it."""
+        i = len(self._marks)
+        while i > self._passed and self._marks[i - 1].at > position:
+            i -= 1
+            self._marks[i] = replace(self._marks[i], at=position)
 
     def pass_to(self, read: int) -> list[Mark]:
         """The words that began to sound since the last call, now that the reader is at `read`."""

@@ -55,8 +55,10 @@ class Playhead:
         if self._closing is not None or self.stage is Stage.TAILING:
             return True
         if self._frozen:
-            return False
-        return self._ring.depth >= FRAME or (self._ring.depth > 0 and not expecting)
+            return self.stage is Stage.FLOWING
+        if expecting:
+            return self._ring.depth >= FRAME
+        return self._ring.depth > 0 or self.stage is Stage.FLOWING
 
     def read(self, n: int, expecting: bool) -> Pull:
         """Frame `n`; `expecting`: an engine owes samples, so an empty ring is a hole, not an end."""
@@ -80,43 +82,52 @@ class Playhead:
 
         Returns how many samples were dropped; the next frame is the fade, then silence.
         """
-        dropped = 0
-        if self.stage in (Stage.FLOWING, Stage.HOLDING) and not self._frozen and self._ring.depth:
-            self._closing = self._fading(Kind.CUT)
-            faded = min(FADE, self._ring.depth)
-            self._ring.advance(faded)
-            self.stage = Stage.CLOSING
+        if not self._frozen:
+            self._close()
+            if self.stage is Stage.CLOSING:
+                self._ring.advance(min(FADE, self._ring.depth))
         dropped = self._ring.truncate(self._ring.read) + self._stitcher.held
         self._stitcher.drop()
         self._frozen = False
         self._fade_in = False
-        if self._closing is None and self.stage in (Stage.FLOWING, Stage.HOLDING):
-            self._rest(TAIL_FRAMES)
         return dropped
 
     def freeze(self) -> None:
         """Pause: fade as at a stop, but keep every sample; the same ones come again at `thaw`."""
-        if self._frozen:
-            return
-        if self.stage in (Stage.FLOWING, Stage.HOLDING) and self._ring.depth:
-            self._closing = self._fading(Kind.CUT)
-            self.stage = Stage.CLOSING
-        self._frozen = True
+        if not self._frozen:
+            self._close()
+            self._frozen = True
 
     def thaw(self) -> None:
-        """Go on from the same sample, fading in."""
+        """Go on from the same sample, fading in; where the fade out has not left yet, as if nothing had been."""
         self._frozen = False
-        self._closing = None
+        if self._closing is not None:
+            self._closing = None
+            self.stage = Stage.FLOWING
+            return
         self._fade_in = True
-        if self.stage in (Stage.CLOSING, Stage.TAILING):
+        if self.stage is Stage.TAILING:
             self._rest(0)
 
-    def _fading(self, kind: Kind) -> Pull:
+    def _close(self) -> None:
+        """Nothing more may sound: what flows fades in the frame that is due; in a hole there is nothing to fade."""
+        if self.stage is Stage.HOLDING:
+            self._rest(TAIL_FRAMES)
+        elif self.stage is Stage.FLOWING:
+            self._closing = self._fading()
+            self.stage = Stage.CLOSING if self._closing is not None else Stage.FLOWING
+
+    def _fading(self) -> Pull | None:
+        """The next 5 ms, of the ring and what the stitcher keeps back, falling to silence; None: it is silent."""
         head = self._ring.peek(FADE)
+        if len(head) < FADE:
+            head = np.concatenate((head, self._stitcher.preview()))[:FADE]
+        if not len(head):
+            return None
         pcm = np.zeros(FRAME, np.int16)
         pcm[: len(head)] = _scaled(head, 1.0 - rise(len(head)))
         pcm.flags.writeable = False
-        return Pull(0, kind, pcm, self._ring.read, self._ring.origins(len(head)))
+        return Pull(0, Kind.CUT, pcm, self._ring.read, self._ring.origins(FADE))
 
     def _voice(self, n: int) -> Pull:
         position, spans = self._ring.read, self._ring.origins(FRAME)

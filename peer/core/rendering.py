@@ -43,20 +43,33 @@ class Sentence:
     overlap: Overlap
     cursor: int = 0
     state: bytes = b""
-    marked_to: int = -1
+    number: int = 0
+    marked_to: int = 0
+    _last: tuple[int, int] = (-1, -1)
+    _source: tuple[int, int] = (-1, -1)
+
+    @property
+    def untouched(self) -> bool:
+        """No sample of it was asked for and given: it may begin anew with another engine."""
+        return self.cursor == 0 and self.resampler.taken == 0 and self.overlap.empty
 
     def mark(self, chunk: AudioChunk, marks: Marks) -> list[Mark]:
-        """Put the chunk's words at their place in the output; returns them."""
+        """Put the chunk's words at their place in the output; returns them.
+
+        A retry brings the same words again; several words said for one of the source (25) count once.
+        """
         added = []
         for marker in chunk.markers:
-            if marker.kind != "word" or marker.end <= marker.start or marker.at <= self.marked_to:
+            if marker.kind != "word" or marker.end <= marker.start or (marker.at, marker.start) <= self._last:
                 continue
-            self.marked_to = marker.at
-            at = self.out_start + self.resampler.position(marker.at)
-            start, end = self.window.source_at(marker.start), self.window.source_at(marker.end)
-            if end <= start:
+            self._last = (marker.at, marker.start)
+            self.marked_to = max(self.marked_to, marker.at)
+            source = self.window.source_range(marker.start, marker.end)
+            if source[1] <= source[0] or source == self._source:
                 continue
-            mark = Mark(at, "word", self.utterance, start, end)
+            self._source = source
+            at = self.out_start + self.resampler.position(max(marker.at, 0))
+            mark = Mark(at, "word", self.utterance, *source, self.number)
             marks.add(mark)
             added.append(mark)
         return added
@@ -83,6 +96,10 @@ class Pending:
         self.attempt_seen = 0
         self.digest = hashlib.blake2b(digest_size=16)
         self.due = True
+
+    @property
+    def untouched(self) -> bool:
+        return self.accepted == 0
 
     def fresh(self, chunk: AudioChunk) -> Float:
         """The samples of this piece that were not accepted in an earlier attempt."""

@@ -58,16 +58,24 @@ class Script:
 
     # what is asked --------------------------------------------------------------------------
 
+    def _named(self, ident: str) -> Utterance | None:
+        return next((u for u in self._utterances if u.id == ident), None)
+
+    def empties(self, say: Say) -> bool:
+        """True if `say` ends something of which nothing was said, or which is over: there is nothing to do."""
+        ident = say.utterance or say.id
+        return not say.text and ident not in self._stale and self._named(ident) is None
+
     def say(self, say: Say) -> Placed | None:
         """Place a piece of text; None if it belongs to an utterance that was cut. Raises Refusal."""
-        ident = say.utterance or f"{say.id}"
+        ident = say.utterance or say.id
         if ident in self._stale:
             return None
         if self.pending + len(say.text) > MAX_PENDING:
             raise Refusal(
                 "too_long", "inputs.text", f"at most {MAX_PENDING} unspoken characters; wait and send the rest"
             )
-        found = next((u for u in self._utterances if u.id == ident), None)
+        found = self._named(ident)
         if found is None:
             if len(self._utterances) >= MAX_UTTERANCES:
                 raise Refusal(
@@ -108,8 +116,8 @@ class Script:
         """The utterance that sounds, or would."""
         return self._utterances[0] if self._utterances else None
 
-    def holds(self, utterance: str) -> bool:
-        return any(u.id == utterance for u in self._utterances)
+    def holds(self, number: int) -> bool:
+        return any(u.number == number for u in self._utterances)
 
     def next_window(self, hunger: Hunger) -> tuple[Utterance, Window] | None:
         """The next speakable window, or None: nothing complete enough is there."""
@@ -124,10 +132,10 @@ class Script:
 
     # what happened --------------------------------------------------------------------------
 
-    def rewind(self, utterance: str, source: int) -> None:
+    def rewind(self, number: int, source: int) -> None:
         """Render again from that character; utterances after it from their beginning."""
         for i, candidate in enumerate(self._utterances):
-            if candidate.id == utterance:
+            if candidate.number == number:
                 candidate.segmenter.rewind(source)
                 candidate.origin = source
                 for later in list(self._utterances)[i + 1 :]:
@@ -137,9 +145,9 @@ class Script:
                 self._at = i
                 return
 
-    def heard(self, utterance: str) -> None:
-        """Sound of `utterance` leaves: those before it are heard to their end, and done."""
-        while self._utterances and self._utterances[0].id != utterance:
+    def heard(self, number: int) -> None:
+        """Utterance `number` is heard: those before it are heard to their end, and done."""
+        while self._utterances and self._utterances[0].number < number:
             if not self._utterances[0].segmenter.exhausted:
                 return
             self._utterances.popleft()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .frame import Provenance
-from .pcm import EMPTY, FADE, Float, dither_at, fade_out, quantise, rise
+from .pcm import EMPTY, FADE, Float, Int16, dither_at, fade_out, quantise, rise
 from .ring import Ring
 
 
@@ -49,6 +49,11 @@ class Overlap:
         self.samples = samples
         self._kept = EMPTY
         self._joint: Joint | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is kept back."""
+        return not len(self._kept)
 
     def begin(self) -> None:
         """A new chunk starts: its head repeats the tail of the last one."""
@@ -95,6 +100,10 @@ class Stitcher:
     def held(self) -> int:
         """Samples that are kept back."""
         return len(self._tail)
+
+    def preview(self) -> Int16:
+        """What is kept back, as it would sound, (held,) int16; nothing is taken."""
+        return quantise(self._tail)
 
     def begin(self, old: Float = EMPTY) -> None:
         """A new stream starts here: faded in, or blended with `old`, what would have come otherwise."""

@@ -22,9 +22,9 @@ from .voice_contract import ROOT, SENTENCE, Driver, VoiceContract, opened
 CALLBACKS = """
 import os, sys
 sys.path.insert(0, {folder!r})
-import espeak_zygote as z
+from adapters.voices import espeak_child as z
 lib, _ = z.load({library!r}, {home!r})
-assert not z.prepare(lib, z.Setting("gmw/en", z.DEFAULTS))
+assert not z.prepare(lib, z.Setting("gmw/en", ()))
 steps, first = 0, None
 def put(pipe, marks, pcm):
     global first
@@ -41,7 +41,7 @@ print(first, steps)
 
 def espeak_steps(text: str) -> tuple[int, int]:
     """Synthesis callbacks until the first sound left, and in all."""
-    home, folder = espeak.home(), str(ROOT / "adapters" / "voices")
+    home, folder = espeak.home(), str(ROOT)
     code = CALLBACKS.format(folder=folder, library=str(espeak.library()), home=str(home), text=text)
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     first, steps = done.stdout.split()

@@ -1,0 +1,45 @@
+# Two commands matter: `make run` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: run test setup scenes bench soak lock clean doctor
+
+run: setup
+	@$(BIN)/python -m peer serve $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Synchrony needs Python 3.11 or newer; yours is %s. Say which one with: make $(MAKECMDGOALS) PYTHON=python3.11" % sys.version.split()[0])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make a virtual environment. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null 2>&1 || echo "Note: no C compiler found. Where a wheel is missing for your machine, pip will ask for one: sudo apt-get install build-essential python3-dev" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV) from requirements.lock (once) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@touch $(STAMP)
+
+scenes: setup
+	@$(BIN)/python -m SCENES $(ARGS)
+
+bench: setup
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: setup
+	@$(BIN)/python -m bench soak $(ARGS)
+
+doctor: setup
+	@$(BIN)/python -m peer doctor
+
+# Names and versions only, from a fresh environment with the ranges of pyproject.toml.
+lock:
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python tools/lock.py > requirements.lock.new
+	@mv requirements.lock.new requirements.lock && rm -rf .venv-lock
+
+clean:
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis SCENES/_artifacts
