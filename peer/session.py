@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -53,6 +53,7 @@ RETRY_S = 1.0
 """Between two looks at an engine that cannot start."""
 BUSY_S = 0.05
 """An engine whose queue is full is asked again after this."""
+_BUG = Refusal("fault", "", "this conversation met a fault of ours and ends; call again")
 TAP_FRAMES = 100
 """2 s of a tap's queue; who is slower is dropped."""
 
@@ -100,6 +101,8 @@ class Session:
         self.touched = self._loop.time()
         self._lost_at: int | None = None
         self.closed = False
+        self.on_broken: Callable[[], None] = lambda: None
+        """Called when a bug of ours ended the conversation."""
         self.on_connected: Callable[[], None] = lambda: None
         """Called when a call's connection stands."""
         dither = identity.seed if config.dither else None
@@ -207,6 +210,9 @@ class Session:
             outcome = self._perform(n, message)
         except Refusal as refusal:
             self._answer(message.id, {"result": {"refusal": refusal.to_wire()}}, reply)
+        except Exception as bug:
+            reply({"id": message.id, "result": {"refusal": _BUG.to_wire()}})
+            return self._broken(bug)
         else:
             if outcome.result == "pending":
                 self._wishes[int(str(outcome.artifacts["version"]))] = message.id
@@ -259,10 +265,13 @@ class Session:
 
     def _resume_by_itself(self) -> None:
         self._quiet = None
-        n = self.now
         if self.peer.speech.state is Speech.YIELDED:
-            self.peer.resume(n, Resume("quiet"))
-            self._after(n)
+            self._attempt(lambda: self._resumed(Resume("quiet")))
+
+    def _resumed(self, resume: Resume) -> None:
+        n = self.now
+        self.peer.resume(n, resume)
+        self._after(n)
 
     def _cancel_quiet(self) -> None:
         if self._quiet is not None:
@@ -327,8 +336,7 @@ class Session:
             self._render = None
         request = self.peer.next_request(n)
         if request is not None:
-            task = self._tasks.create_task(self._rendered(request), name=f"render {self.identity.ident}")
-            self._render = (request.ticket, task)
+            self._render = (request.ticket, self._spawn(self._rendered(request), "render"))
         for event in self.peer.events():
             self._record(event)
         for settled in self.peer.settled():
@@ -345,7 +353,14 @@ class Session:
 
     def _polled(self) -> None:
         self._poll = None
-        self._after(self.now)
+        self._attempt(lambda: self._after(self.now))
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """A timer's work: what it raises is ours to answer for, not the loop's."""
+        try:
+            work()
+        except Exception as bug:
+            self._broken(bug)
 
     async def _rendered(self, request: Request) -> None:
         """One request to its engine, its pieces to the core. Cancelled when it is stale."""
@@ -378,7 +393,7 @@ class Session:
         """Have an engine started, and tell the core when it is there."""
         task = self._warming.get(name)
         if task is None or task.done():
-            self._warming[name] = self._tasks.create_task(self._warmed(name), name=f"warm {name}")
+            self._warming[name] = self._spawn(self._warmed(name), "warm")
 
     async def _warmed(self, name: str) -> None:
         while True:
@@ -398,6 +413,25 @@ class Session:
     def _after_warming(self, name: str, why: str) -> None:
         self.herald.notice(self.now, "error", "engine_unavailable", f"{name} cannot speak: {why}. Your text is kept.")
         self._after(self.now)
+
+    # our own mistakes -----------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        return self._tasks.create_task(self._supervised(work), name=f"{name} {self.identity.ident}")
+
+    async def _supervised(self, work: Coroutine[None, None, None]) -> None:
+        """The one broad except of a session: its bug ends it, and nobody else."""
+        try:
+            await work
+        except Exception as bug:
+            self._broken(bug)
+
+    def _broken(self, bug: Exception) -> None:
+        """A state machine met what it does not know, or worse: this session ends, loudly."""
+        log.error("session %s failed", self.identity.ident, exc_info=bug)
+        self._record(Event(Record.FAULT, self.now, "session", "bug", "core", 0.0, {"why": repr(bug)}))
+        self.herald.notice(self.now, "error", "fault", "This conversation met a fault of ours and ends. Call again.")
+        self.on_broken()
 
     # telling --------------------------------------------------------------------------------
 

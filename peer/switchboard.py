@@ -89,6 +89,7 @@ class Switchboard:
             self._capabilities, clocked,
         )  # fmt: skip
         line = Line(session, since=self._loop.time())
+        session.on_broken = lambda: self._break(line)
         self._lines[identity.ident] = line
         return line
 
@@ -101,6 +102,14 @@ class Switchboard:
         line.session.close(reason)
         self._lines.pop(line.session.identity.ident, None)
         line.machine.fire(ConversationEvent.CLOSED)
+
+    def _break(self, line: Line) -> None:
+        """A bug ended the conversation; its call hears of it and ends too."""
+        call, line.call = line.call, None
+        self.end(line, "fault")
+        if call is not None:
+            self._calls.pop(call.ident, None)
+            self._tasks.create_task(call.close(Ending.FAULT), name=f"close {call.ident}")
 
     # calls ----------------------------------------------------------------------------------
 

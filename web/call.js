@@ -1,7 +1,7 @@
 // One attempt at a call: a peer connection, its two channels, its end.
 // Knows neither what the messages mean nor whether to try again.
 
-import { NOW, SURE } from './channel.js';
+import { NOW } from './channel.js';
 import { Trouble } from './http.js';
 import { errorWords } from './words.js';
 
@@ -148,6 +148,5 @@ export function placeCall({ http, iceServers, conversation, track, echo, mark, o
     /** @returns {number | null} the RTP timestamp being played */
     rtp: () => transceiver.receiver.getSynchronizationSources?.()[0]?.rtpTimestamp ?? null,
     get location() { return location; },
-    lanes: { sure: SURE, now: NOW },
   };
 }

@@ -33,5 +33,5 @@ export function mountEvents({ list, details, series }) {
   }
 
   details.addEventListener('toggle', draw);
-  return { draw, clear: () => { list.replaceChildren(); newest = series.made; } };
+  return { draw, clear: () => { list.replaceChildren(); newest = 0; } };
 }

@@ -129,6 +129,13 @@ function figures() {
   $('fig-jitter').textContent = live && jitterMs ? `${Math.round(jitterMs)} ms` : '–';
   $('fig-concealed').textContent = live ? `${Math.round(damage / 48)} ms` : '–';
 }
+store.watch((state, before) => {
+  if (state.session === before.session) return;
+  // another conversation counts its own frames
+  Object.assign(series, empty());
+  events.clear();
+  panel.refresh();
+});
 store.watch((state, before) => { if (state.figures !== before.figures || state.phase !== before.phase) figures(); });
 
 // ---- remembered

@@ -1,4 +1,4 @@
-// The playout clock: which RTP timestamp is being played, unwrapped, reported as the heartbeat.
+// The playout clock: which RTP timestamp is being played, reported as the heartbeat.
 // Knows no peer connection: it is given how to read the source, the statistics and how to send.
 
 const WRAP = 2 ** 32;
@@ -18,18 +18,6 @@ export function ahead(a, b) {
 
 /** @param {number | null} played @param {number} mark @returns {boolean} the frame at `mark` is over */
 export const passed = (played, mark) => played !== null && ahead(played, mark) > 0;
-
-/**
- * Counts on over the wraps.
- * @returns {(rtp: number) => number} samples since 2^32 · k of the first timestamp, never falling for small steps back
- */
-export function createUnwrap() {
-  let last = null;
-  return (rtp) => {
-    last = last === null ? rtp : last + ahead(rtp, ((last % WRAP) + WRAP) % WRAP);
-    return last;
-  };
-}
 
 /**
  * Delay in the jitter buffer between two readings.

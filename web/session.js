@@ -13,6 +13,8 @@ import { byeWords, errorWords, refusalWords } from './words.js';
 import * as memory from './memory.js';
 
 const PROTOCOL = 1;
+/** Reasons of a `bye` that are somebody's mistake. */
+const FAULTS = new Set(['fault', 'flood']);
 /** Reasons of a `bye` after which the conversation is held: the server only lost the way to us. */
 const HELD = new Set(['lost', 'remote']);
 /** A change of engine may have to load a model first (ms). */
@@ -175,7 +177,9 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     drop();
     memory.keepConversation(null);
     microphone().stop();
-    dispatch({ type: 'ended', text: byeWords(String(reason ?? '')) });
+    const text = byeWords(String(reason ?? ''));
+    dispatch({ type: 'ended', text });
+    if (FAULTS.has(reason)) dispatch({ type: 'error', code: reason, text });
   }
 
   function tell(level, text) {

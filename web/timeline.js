@@ -48,7 +48,7 @@ export function words(record) {
   for (const name of SHOWN) {
     const value = record[name];
     if (typeof value === 'string' && value && value !== record.kind) parts.push(name === 'adapter' || name === 'stage' || name === 'cause' || name === 'text' || name === 'state' ? value : `${name.replace(/_/g, ' ')} ${value}`);
-    else if (typeof value === 'number' && Number.isFinite(value)) parts.push(name === 'render_ms' ? `${Math.round(value)} ms render` : `${name.replace(/_/g, ' ')} ${value}`);
+    else if (typeof value === 'number' && Number.isFinite(value) && name !== 'from' && name !== 'to') parts.push(name === 'render_ms' ? `${Math.round(value)} ms render` : `${name.replace(/_/g, ' ')} ${value}`);
   }
   if (typeof record.result === 'string' && record.result !== 'ok') parts.push(record.result);
   const text = parts.join(' · ');
@@ -79,8 +79,16 @@ export function take(series, data) {
   return trim(series);
 }
 
+const WELL = /^(cold|warming|ready)$/i;
+
+/** An engine that gets ready is news of the engine; only one that fails is trouble. */
+function groupIn(record) {
+  if (record?.kind === 'health' && [record.state, record.stage].some((one) => WELL.test(one ?? ''))) return 'swap';
+  return groupOf.get(record?.kind);
+}
+
 function mark(series, record, frame) {
-  const group = groupOf.get(record?.kind);
+  const group = groupIn(record);
   if (!group) return;
   series.made += 1;
   series.marks.push({ key: series.made, frame: number(record.frame, frame), kind: record.kind, group, text: words(record) });

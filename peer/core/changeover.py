@@ -51,21 +51,24 @@ class Changeover:
             self.swap.fire(SwapEvent.READY)
 
     def engine_failed(self, n: int, name: str, why: str) -> None:
-        if name != self.wanted_adapter:
+        wish = self.wishes.wanted
+        if wish is None or name != wish.setting.adapter or name == self._producer.setting.adapter:
             return
         self.swap.fire(SwapEvent.FAILED)
-        wish = self.wishes.drop()
-        if wish is not None:
-            self._settle(wish.version, "failed", n, why=why)
+        self.wishes.drop()
+        self._settle(wish.version, "failed", n, why=why)
 
     def boundary(self, n: int, silent: bool) -> None:
         """Between two chunks: a wish takes effect if the words allow it. `silent`: nothing sounds."""
         wish = self.wishes.wanted
-        if wish is None or self.swap.state is not Swap.ARMED or self._producer.outstanding:
+        if wish is None or self.swap.state is not Swap.ARMED:
             return
         old, new = self._producer.setting, wish.setting
         audible = (old.adapter, old.voice) != (new.adapter, new.voice)
-        if audible and self._producer.in_sentence and not self._producer.hand_over():
+        forced = self._producer.failed and old.adapter != new.adapter
+        if (self._producer.committed and not forced) or (self._producer.outstanding and not audible):
+            return
+        if audible and self._producer.in_sentence and not self._producer.hand_over(forced):
             return
         self.wishes.take()
         self.swap.fire(SwapEvent.HANDED_OVER)

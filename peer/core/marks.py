@@ -80,6 +80,10 @@ class Marks:
         i = bisect_right(self._marks, position, key=lambda m: m.at)
         return self._marks[i - 1] if i else None
 
+    def last_of(self, number: int) -> Mark | None:
+        """The last mark of utterance `number`, or None."""
+        return next((m for m in reversed(self._marks) if m.number == number), None)
+
     def last_word(self, after: int, before: int) -> Mark | None:
         """The last word that begins in (after, before], or None."""
         for mark in reversed(self._marks):

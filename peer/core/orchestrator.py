@@ -115,6 +115,8 @@ class Orchestrator:
     def say(self, n: int, say: Say) -> Outcome:
         """Append text. Raises Refusal; a piece of a cut utterance is answered `stale`."""
         self._cast.knobs(self.setting.adapter, voice_of(say.voice, self.setting.voice))
+        if self.script.empties(say):
+            return Outcome("noop", {"utterance": say.utterance})
         placed = self.script.say(say)
         if placed is None:
             return Outcome("stale", {"utterance": say.utterance})
@@ -123,7 +125,7 @@ class Orchestrator:
             self.script.forget()
         self._fire(n, SpeechEvent.TEXT)
         if begins:
-            self.producer.begin(say.mode)
+            self.producer.begin()
         self.producer.text_came(n)
         span = {"utterance": placed.utterance.id, "from": placed.start, "to": placed.end}
         self._log.note(Record.INPUT, n, "say", id=say.id, text=say.text, end=say.end, **span)
@@ -167,7 +169,7 @@ class Orchestrator:
         source = parked.segmenter.position
         self.script.unpark()
         self._fire(n, SpeechEvent.RESUME)
-        self.producer.begin(parked.mode)
+        self.producer.begin()
         self._log.note(Record.RESUME, n, "resume", id=resume.id, utterance=parked.id, source=source)
         return Outcome("done", {"frame": n, "utterance": parked.id, "from": source})
 
@@ -215,6 +217,7 @@ class Orchestrator:
         if name == self.setting.adapter:
             self.producer.engine_failed(n, why)
         self.changeover.engine_failed(n, name, why)
+        self._boundary(n)
 
     def next_request(self, n: int) -> Request | None:
         """What should be rendered now, if anything; at most one chunk is outstanding."""
@@ -229,6 +232,7 @@ class Orchestrator:
         """One piece of a render; False if its ticket is not outstanding or it is not audio."""
         verdict = self.producer.accept(n, ticket, chunk)
         if verdict is Verdict.REFUSED:
+            self._boundary(n)
             return False
         self.changeover.blended(n)
         if verdict is Verdict.LANDED:
@@ -237,8 +241,8 @@ class Orchestrator:
 
     def fail(self, n: int, ticket: Ticket, why: str) -> None:
         """The render of `ticket` failed: the same chunk is asked for again, or the engine has failed."""
-        if self.producer.fail(n, ticket, why):
-            self.producer.engine_failed(n, why)
+        self.producer.fail(n, ticket, why)
+        self._boundary(n)
 
     # what the outlet does -------------------------------------------------------------------
 
@@ -266,24 +270,24 @@ class Orchestrator:
         self.changeover.boundary(n, self.speech.state in _SILENT)
 
     def _silence(self) -> int:
-        """Nothing of the present stream is heard any more but the 5 ms that fade."""
+        """Nothing of the present stream is heard any more but the 5 ms that fade; no word begins in those."""
         self.epoch += 1
-        dropped = self.playhead.cut()
         self.marks.truncate(self.ring.read)
+        dropped = self.playhead.cut()
         self.producer.stop()
         self.changeover.cut()
         return dropped
 
     def _rewind_to(self, mark: Mark | None) -> tuple[str | None, int]:
         """Put the script back to what was heard last: the utterance that would go on, and from where."""
-        if mark is not None and self.script.holds(mark.utterance):
-            self.script.heard(mark.utterance)
-            self.script.rewind(mark.utterance, mark.start)
+        if mark is not None and self.script.holds(mark.number):
+            self.script.heard(mark.number)
+            self.script.rewind(mark.number, mark.start)
             return mark.utterance, mark.start
         first = self.script.first
         if first is None:
             return None, 0
-        self.script.rewind(first.id, first.origin)
+        self.script.rewind(first.number, first.origin)
         return first.id, first.origin
 
     def _left(self, n: int) -> None:
@@ -292,9 +296,12 @@ class Orchestrator:
             self._fire(n, SpeechEvent.FIRST_FRAME)
         self.heard.sent(n, self.ring.read)
         for word in self.marks.pass_to(self.ring.read):
-            self.script.heard(word.utterance)
             span = {"utterance": word.utterance, "from": word.start, "to": word.end, "position": word.at}
             self._log.note(Record.WORD, n, "word", **span)
+        if self.script.several:
+            mark = self.marks.at(self.heard.position(n, self.ring.read))
+            if mark is not None:
+                self.script.heard(mark.number)
 
     def _ended(self, n: int) -> None:
         """Fire what follows from nothing being owed any more."""

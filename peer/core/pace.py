@@ -111,6 +111,8 @@ class Pace:
         self._cap = self._ceiling = len(rungs_ms) - 1
         self._patience = PATIENCE
         self._clean = 0
+        self._least = 0
+        """Rungs under it ran dry although they should have carried: not tried again in this speech."""
         self._most_ms = 0.0
 
     # what is measured -----------------------------------------------------------------------
@@ -119,7 +121,7 @@ class Pace:
     def floor(self) -> int:
         """The smallest sustainable rung; the largest when none is (smaller ones cost more)."""
         for i, ms in enumerate(self.rungs_ms):
-            if self.cost.expect(ms) < SPARE * ms:
+            if i >= self._least and self.cost.expect(ms) < SPARE * ms:
                 return i
         return len(self.rungs_ms) - 1
 
@@ -150,10 +152,16 @@ class Pace:
 
     # what is decided ------------------------------------------------------------------------
 
-    def start(self, cap_ms: float | None = None) -> None:
-        """An utterance begins with an empty buffer: a small first window."""
-        fits = [i for i, ms in enumerate(self.rungs_ms) if cap_ms is None or ms <= cap_ms]
+    def tune(self, mode: Mode, cap_ms: float | None = None) -> None:
+        """An utterance's own wishes: its mode, and the largest chunk it wants."""
+        fits = [i for i, ms in enumerate(self.rungs_ms) if cap_ms is None or ms <= cap_ms + 1e-6]
+        self.mode = mode
         self._cap = fits[-1] if fits else 0
+        self._set(min(self.rung, self._cap), Move.START if self.rung > self._cap else self.move)
+
+    def start(self) -> None:
+        """Speech begins with an empty buffer: a small first window."""
+        self._least = 0
         first = self.floor + (2 if self.mode is Mode.STEADY else 0)
         self._set(min(first, self._cap), Move.START)
         self.low_latency = self.mode is Mode.LOW_LATENCY
@@ -194,16 +202,24 @@ class Pace:
             self._ceiling += 1
             self._clean = 0
         if self.rung < min(self.floor, self._cap):
-            self._set(min(self.floor, self._cap), Move.FLOOR)
+            self._set(self.rung + 1, Move.FLOOR)
         elif self.rung < self._limit and after_ms >= self.low(self.rung + 1):
             self._set(self.rung + 1, Move.GROW)
             self.low_latency = self.mode is Mode.LOW_LATENCY
 
     def _shrank(self) -> None:
-        """The buffer shrank to nothing: halve, but not under the smallest sustainable rung."""
+        """The buffer shrank to nothing: halve, but not under the smallest sustainable rung.
+
+        Where that one is no help either, smaller ones would cost more: one rung up.
+        """
+        self.low_latency = True
+        if self.rung <= self.floor:
+            self._clean = 0
+            self._least = min(self.rung + 1, len(self.rungs_ms) - 1)
+            self._set(min(self._least, self._cap), Move.FLOOR)
+            return
         half = self.rungs_ms[self.rung] / 2
         target = max((i for i, ms in enumerate(self.rungs_ms) if ms <= half + 1e-6), default=0)
-        self.low_latency = True
         self._down(max(target, self.floor), Move.HALVE)
 
     def _overshot(self) -> None:
@@ -213,11 +229,10 @@ class Pace:
     def _down(self, target: int, move: Move) -> None:
         """A smaller rung, and the larger one is not tried again too soon."""
         self._clean = 0
-        target = min(target, self._cap)
         if target < self.rung:
             self._ceiling = target
             self._patience = min(2 * self._patience, MOST_PATIENCE)
-        self._set(target, move if target < self.rung else Move.FLOOR)
+            self._set(target, move)
 
     def _fitting(self, room_ms: float) -> int:
         """The largest rung up to the current one that still fits the band."""

@@ -71,6 +71,11 @@ def quantise(pcm: Float, dither: Float | None = None) -> Int16:
     return out
 
 
+def as_float(pcm: Int16) -> Float:
+    """(n,) int16 back to float32 in [-1, 1]; `quantise` gives the same samples again."""
+    return pcm.astype(np.float32) / np.float32(32767.0)
+
+
 def dither_at(position: int, samples: int, seed: int) -> Float:
     """Triangular dither of +-1 LSB for `samples` samples from absolute `position`.
 

@@ -82,10 +82,8 @@ class Playhead:
 
         Returns how many samples were dropped; the next frame is the fade, then silence.
         """
-        if not self._frozen:
-            self._close()
-            if self.stage is Stage.CLOSING:
-                self._ring.advance(min(FADE, self._ring.depth))
+        if not self._frozen and self._close():
+            self._ring.advance(min(FADE, self._ring.depth))
         dropped = self._ring.truncate(self._ring.read) + self._stitcher.held
         self._stitcher.drop()
         self._frozen = False
@@ -109,13 +107,16 @@ class Playhead:
         if self.stage is Stage.TAILING:
             self._rest(0)
 
-    def _close(self) -> None:
-        """Nothing more may sound: what flows fades in the frame that is due; in a hole there is nothing to fade."""
+    def _close(self) -> bool:
+        """Nothing more may sound: what flows fades in the frame that is due. False: there is nothing to fade."""
         if self.stage is Stage.HOLDING:
             self._rest(TAIL_FRAMES)
-        elif self.stage is Stage.FLOWING:
-            self._closing = self._fading()
-            self.stage = Stage.CLOSING if self._closing is not None else Stage.FLOWING
+        if self.stage is not Stage.FLOWING:
+            return False
+        self._closing = self._fading()
+        if self._closing is not None:
+            self.stage = Stage.CLOSING
+        return self._closing is not None
 
     def _fading(self) -> Pull | None:
         """The next 5 ms, of the ring and what the stitcher keeps back, falling to silence; None: it is silent."""

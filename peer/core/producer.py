@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-import numpy as np
-
 from .cast import Cast
 from .chronicle import Chronicle
 from .chunk import AudioChunk, Request, Ticket, fault_of
@@ -16,12 +14,12 @@ from .drift import Correction, DriftGuard
 from .frame import Provenance
 from .machines import HEALTH, Health, HealthEvent, Machine
 from .marks import Mark, Marks
-from .messages import Mode, voice_of
+from .messages import voice_of
 from .pace import Ask, Cost, Pace
-from .pcm import FADE, FRAME, RATE
+from .pcm import FADE, FRAME, RATE, as_float
 from .rendering import Pending, Sentence, finish, seed_of, stitch
 from .resample import Resampler
-from .ring import Ring
+from .ring import Ring, quiet
 from .script import Script, Utterance
 from .segment import Hunger, Window
 from .stitch import Overlap, Stitcher
@@ -34,8 +32,8 @@ SLACK = 4
 """A piece may hold this many times what was asked for; more is a fault, not generosity."""
 PATIENCE_FRAMES = 15
 """300 ms: a typist's pause; text that waited so long without a delimiter is spoken as it is."""
-QUIET = 64
-"""int16 level (-54 dBFS) under which the end of a sentence counts as pause."""
+RESERVE = 4 * FRAME
+"""Samples that a piece leaves free: the stitcher's tail, a correction, and the frame that is being read."""
 
 
 class Verdict(Enum):
@@ -63,7 +61,7 @@ class Producer:
         self._log = chronicle
         self._clocked = clocked
         self.setting = setting
-        self.health: Machine[Health, HealthEvent] = Machine("HEALTH", HEALTH, Health.COLD)
+        self.health = self._new_health()
         self.drift = DriftGuard()
         self.pace = self._new_pace()
         self.chunks = 0
@@ -71,7 +69,10 @@ class Producer:
         self._sentence: Sentence | None = None
         self._pending: Pending | None = None
         self._dry = True
+        self._starved = False
+        """Text was missing when a chunk was due: an empty buffer is not the engine's fault."""
         self._text_at = 0
+        self._tuned = 0
 
     # what others ask ------------------------------------------------------------------------
 
@@ -90,8 +91,17 @@ class Producer:
         return None if self._pending is None or self._pending.due else self._pending.request.ticket
 
     @property
+    def failed(self) -> bool:
+        return self.health.state is Health.FAILED
+
+    @property
     def in_sentence(self) -> bool:
         return self._sentence is not None
+
+    @property
+    def committed(self) -> bool:
+        """A chunk is outstanding whose sentence has begun to sound."""
+        return self._pending is not None and self._sentence is not None and not self._sentence.untouched
 
     @property
     def expecting(self) -> bool:
@@ -109,22 +119,29 @@ class Producer:
         self._text_at = n
         self._dry = False
 
-    def begin(self, mode: Mode | None) -> None:
+    def begin(self) -> None:
         """Speech starts from an empty buffer."""
-        current = self._script.current
-        self.pace.mode = mode or self.setting.mode
-        target = current.hints.target_chunk if current else None
-        if current is not None and current.hints.cadence is not None:
-            self.pace.mode = current.hints.cadence
-        unit_ms = self._cast.descriptor(self.setting.adapter).unit_ms
-        self.pace.start(None if target is None else target * unit_ms)
+        self._tune(self._script.current)
+        self.pace.start()
+        self.drift.heard_anew()
         self._dry = False
+
+    def _tune(self, utterance: Utterance | None) -> None:
+        """The pace follows the wishes of the utterance in hand, else the setting."""
+        if utterance is None:
+            return self.pace.tune(self.setting.mode)
+        self._tuned = utterance.number
+        hints = utterance.hints
+        unit_ms = self._cast.descriptor(self.setting.adapter).unit_ms
+        cap_ms = None if hints.target_chunk is None else hints.target_chunk * unit_ms
+        return self.pace.tune(hints.cadence or utterance.mode or self.setting.mode, cap_ms)
 
     def stop(self) -> None:
         """What is outstanding is stale from now on."""
         self._sentence = None
         self._pending = None
         self._dry = True
+        self._starved = False
 
     # asking an engine -----------------------------------------------------------------------
 
@@ -132,14 +149,16 @@ class Producer:
         """What should be rendered now; `unheard`: nothing of this speech has sounded yet."""
         if self._pending is not None:
             return self._reissue()
-        if self.health.state is Health.FAILED:
+        if self.failed:
             return None
         ask = self.pace.ask(self.depth_ms)
         if ask is None or self._ring.room < SLACK * ask.ms * RATE / 1000:
             return None
         if self._sentence is None and not self._next_sentence(n, epoch, unheard):
             return None
-        return self._issue(n, epoch, ask, primed=not unheard or self._ring.depth > 0)
+        primed = not self._starved and self._ring.depth >= FRAME
+        self._starved = False
+        return self._issue(n, epoch, ask, primed)
 
     def _hunger(self, n: int, unheard: bool) -> Hunger:
         if unheard:
@@ -151,18 +170,24 @@ class Producer:
     def _next_sentence(self, n: int, epoch: int, unheard: bool) -> bool:
         found = self._script.next_window(self._hunger(n, unheard))
         if found is None:
-            self._dry = True
+            self._dry = self._starved = True
             return False
         self._sentence = self._open(*found, epoch)
         window = self._sentence.window
-        self._marks.add(Mark(self._stitcher.position, "sentence", self._sentence.utterance, window.start, window.end))
+        self._mark("sentence", self._stitcher.position, self._sentence, window.start, window.end)
         return True
+
+    def _mark(self, kind: str, at: int, sentence: Sentence, start: int, end: int) -> None:
+        self._marks.add(Mark(at, kind, sentence.utterance, start, end, sentence.number))
 
     def _open(self, utterance: Utterance, window: Window, epoch: int) -> Sentence:
         descriptor = self._cast.descriptor(self.setting.adapter)
         self._sentences += 1
+        if utterance.number != self._tuned:
+            self._tune(utterance)
         return Sentence(
             utterance=utterance.id,
+            number=utterance.number,
             window=window,
             descriptor=descriptor,
             knobs=self._cast.knobs(self.setting.adapter, voice_of(utterance.voice, self.setting.voice)),
@@ -176,18 +201,7 @@ class Producer:
     def _issue(self, n: int, epoch: int, ask: Ask, primed: bool) -> Request | None:
         sentence = self._sentence
         assert sentence is not None
-        request = Request(
-            ticket=Ticket(epoch, self.chunks),
-            adapter=self.setting.adapter,
-            stream=sentence.stream,
-            text=sentence.window.text,
-            cursor=sentence.cursor,
-            samples=round(ask.ms * sentence.descriptor.sample_rate / 1000),
-            units=sentence.descriptor.granularity[ask.rung],
-            knobs=sentence.knobs,
-            seed=sentence.seed,
-            state=sentence.state,
-        )
+        request = sentence.request(Ticket(epoch, self.chunks), self.setting.adapter, ask)
         window = (sentence.window.start, sentence.window.end)
         origin = Provenance(request.adapter, self.chunks, window, sentence.utterance, epoch)
         self._pending = Pending(request, origin, primed)
@@ -196,13 +210,14 @@ class Producer:
             Record.REQUEST, n, "request", chunk=origin.chunk_id, adapter=request.adapter, text_range=list(window),
             window=[request.cursor, request.cursor + request.samples], n=request.units, seed_chunk=request.seed,
             mode=self.pace.mode.value, low_latency=ask.low_latency, utterance=sentence.utterance, epoch=epoch,
-            stream=request.stream, text=request.text, knobs=dict(request.knobs), rung=ask.rung, move=self.pace.move.value, depth_ms=round(self.depth_ms, 3),
+            stream=request.stream, text=request.text, knobs=dict(request.knobs), rung=ask.rung,
+            move=self.pace.move.value, depth_ms=round(self.depth_ms, 3),
         )  # fmt: skip
         return self._reissue()
 
     def _reissue(self) -> Request | None:
         pending = self._pending
-        if pending is None or not pending.due or self.health.state is Health.FAILED:
+        if pending is None or not pending.due or self.failed:
             return None
         pending.due = False
         return pending.request
@@ -215,6 +230,8 @@ class Producer:
         if pending is None or sentence is None or pending.due or pending.request.ticket != ticket:
             return Verdict.REFUSED
         why = fault_of(chunk, sentence.descriptor.sample_rate, self._most(pending, sentence))
+        if why is None and chunk.last and not chunk.eos and chunk.cursor <= pending.request.cursor:
+            why = "the render neither went on nor ended"
         if why is not None:
             self.fail(n, ticket, why)
             return Verdict.REFUSED
@@ -232,18 +249,20 @@ class Producer:
 
     def _most(self, pending: Pending, sentence: Sentence) -> int:
         """Native samples that one piece may hold: a sane multiple of what was asked, and the ring's room."""
-        rate = sentence.descriptor.sample_rate
-        room = (self._ring.room - 4 * FRAME) * rate // RATE
+        rate, stream = sentence.descriptor.sample_rate, sentence.resampler
+        owed = stream.position(stream.taken + sentence.overlap.samples) - stream.given
+        room = (self._ring.room - owed - RESERVE) * rate // RATE
         return max(0, min(SLACK * pending.request.samples + rate, room))
 
-    def fail(self, n: int, ticket: Ticket, why: str) -> bool:
-        """The render failed: the same chunk is asked for again. True: the engine counts as failed."""
+    def fail(self, n: int, ticket: Ticket, why: str) -> None:
+        """The render failed: the same chunk is asked for again; after ATTEMPTS the engine counts as failed."""
         pending = self._pending
         if pending is None or pending.due or pending.request.ticket != ticket:
-            return False
+            return
         self._log.note(Record.FAULT, n, "render", "retry", chunk=ticket.chunk_id, attempt=ticket.attempt, why=why)
         pending.again()
-        return pending.request.ticket.attempt % ATTEMPTS == 0
+        if pending.request.ticket.attempt % ATTEMPTS == 0:
+            self.engine_failed(n, why)
 
     def _landed(self, n: int, pending: Pending, sentence: Sentence, chunk: AudioChunk) -> None:
         sentence.cursor, sentence.state = chunk.cursor, chunk.state
@@ -263,29 +282,22 @@ class Producer:
     def _end_sentence(self, n: int, sentence: Sentence, origin: Provenance) -> None:
         finish(sentence, origin, self._stitcher)
         end = self._ring.written
+        self._marks.clamp(end)
         self.drift.wrote(sentence.resampler.taken, sentence.resampler.rate, sentence.resampler.given)
-        self.drift.marked(sentence.out_start + sentence.resampler.position(max(sentence.marked_to, 0)), end)
+        self.drift.marked(sentence.out_start + sentence.resampler.position(sentence.marked_to), end)
         self._sentence = None
-        correction = self.drift.at_pause(self._pause_length())
+        correction = self.drift.at_pause(quiet(self._ring))
         if correction is not None:
             self._correct(n, correction, origin)
-        at, source = self._ring.written, sentence.window.end
-        self._marks.add(Mark(at, "end", sentence.utterance, source, source))
+        self._mark("end", self._ring.written, sentence, sentence.window.end, sentence.window.end)
 
     def _correct(self, n: int, correction: Correction, origin: Provenance) -> None:
         if correction.samples > 0:
             self._stitcher.silence(correction.samples, origin)
         else:
             self._ring.truncate(self._ring.written + correction.samples)
-            self._marks.truncate(self._ring.written)
+            self._marks.clamp(self._ring.written)
         self._log.note(Record.DRIFT, n, "drift", samples=correction.samples, why=correction.why)
-
-    def _pause_length(self) -> int:
-        """Samples of quiet at the end of what is written and not yet read, at most 20 ms."""
-        start = max(self._ring.read, self._ring.written - FRAME)
-        written = self._ring.copy(start, self._ring.written).astype(np.int32)
-        loud = np.flatnonzero(np.abs(written) > QUIET)
-        return len(written) - (int(loud[-1]) + 1 if len(loud) else 0)
 
     def _note_pace(self, n: int) -> None:
         low, high = self.pace.band
@@ -299,50 +311,82 @@ class Producer:
 
     # the engine -----------------------------------------------------------------------------
 
+    @staticmethod
+    def _new_health(state: Health = Health.COLD) -> Machine[Health, HealthEvent]:
+        return Machine("HEALTH", HEALTH, state)
+
     def _new_pace(self) -> Pace:
-        cost = Cost()
-        prior = self._cast.prior(self.setting.adapter)
+        rungs = self._cast.descriptor(self.setting.adapter).rungs_ms()
+        return Pace(rungs, self.setting.mode, self._known(Cost()), self._clocked)
+
+    def _known(self, cost: Cost) -> Cost:
+        """`cost` with what the engine's warm-up told, where nothing was measured yet."""
+        prior = None if cost.renders else self._cast.prior(self.setting.adapter)
         if prior is not None:
             cost.learn(*prior)
-        rungs = self._cast.descriptor(self.setting.adapter).rungs_ms()
-        return Pace(rungs, self.setting.mode, cost, self._clocked)
+        return cost
 
     def _health(self, n: int, event: HealthEvent, **more: object) -> None:
         state = self.health.fire(event)
         self._log.note(Record.HEALTH, n, "health", state=state.value, adapter=self.setting.adapter, **more)
 
     def engine_ready(self, n: int) -> None:
+        self._known(self.pace.cost)
         if self.health.state is not Health.READY:
             self._health(n, HealthEvent.READY)
 
     def engine_failed(self, n: int, why: str) -> None:
         """The text is held until the engine is back or another one takes over."""
         self._health(n, HealthEvent.FAULT, why=why)
+        if self._pending is not None and not self._pending.due:
+            self._pending.again()
 
     def use(self, n: int, setting: Setting) -> None:
         """From now on `setting` is in force; called between two chunks."""
         changed = setting.adapter != self.setting.adapter
         self.setting = setting
-        self.pace.mode = setting.mode
         if changed:
             self.pace = self._new_pace()
-            self.begin(None)
+            self.health = self._new_health()
+            self.begin()
             self.engine_ready(n)
+        else:
+            self._tune(self._script.current)
 
-    def hand_over(self) -> bool:
-        """Cut the unplayed audio at its last word's start; that word will begin anew.
+    def hand_over(self, forced: bool) -> bool:
+        """The rest of the sentence begins anew, at the last word that has not begun to sound.
 
-        The old stream's next 5 ms are blended into the new one. False: no word begins in what is left.
+        False: no word begins in what is left. `forced` because the engine is gone: then at the word that sounds.
         """
-        mark = self._marks.last_word(self._ring.read + FRAME, self._ring.written - FADE)
-        if mark is None or self._sentence is None or mark.utterance != self._sentence.utterance:
+        sentence = self._sentence
+        assert sentence is not None
+        if sentence.untouched:
+            self._go_on(sentence.number, sentence.window.start)
+            return True
+        after = self._ring.read + (0 if forced else FRAME)
+        mark = self._marks.last_word(after, self._ring.written - FADE)
+        if mark is not None and mark.number == sentence.number:
+            self._blend(mark)
+        elif forced:
+            mark = self._marks.last_of(sentence.number)
+            assert mark is not None
+            self._stitcher.finish()
+            self._marks.truncate(mark.at)
+        else:
             return False
-        old = self._ring.copy(mark.at, mark.at + FADE).astype(np.float32) / np.float32(32767.0)
+        self._go_on(mark.number, mark.start)
+        return True
+
+    def _blend(self, mark: Mark) -> None:
+        """Cut what is unplayed at `mark`; the old stream's next 5 ms are blended into the new one."""
+        old = as_float(self._ring.copy(mark.at, mark.at + FADE))
         self._ring.truncate(mark.at)
         self._marks.truncate(mark.at)
         self._stitcher.drop()
         self._stitcher.begin(old)
-        self._sentence = None
-        self._script.rewind(mark.utterance, mark.start)
+
+    def _go_on(self, number: int, source: int) -> None:
+        """Nothing is in hand: what comes next begins at that character."""
+        self._sentence = self._pending = None
+        self._script.rewind(number, source)
         self._dry = False
-        return True

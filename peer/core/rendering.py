@@ -9,10 +9,11 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .chunk import AudioChunk, Knobs, Request
+from .chunk import AudioChunk, Knobs, Request, Ticket
 from .descriptor import Descriptor
 from .frame import Provenance
 from .marks import Mark, Marks
+from .pace import Ask
 from .pcm import Float
 from .resample import Resampler
 from .segment import Window
@@ -46,12 +47,29 @@ class Sentence:
     number: int = 0
     marked_to: int = 0
     _last: tuple[int, int] = (-1, -1)
-    _source: tuple[int, int] = (-1, -1)
+    """Where the last word began: its native sample and its character."""
+    _source: int = -1
+    """The source character at which it began."""
 
     @property
     def untouched(self) -> bool:
         """No sample of it was asked for and given: it may begin anew with another engine."""
         return self.cursor == 0 and self.resampler.taken == 0 and self.overlap.empty
+
+    def request(self, ticket: Ticket, adapter: str, ask: Ask) -> Request:
+        """The next chunk of this sentence, of the size that `ask` names."""
+        return Request(
+            ticket=ticket,
+            adapter=adapter,
+            stream=self.stream,
+            text=self.window.text,
+            cursor=self.cursor,
+            samples=round(ask.ms * self.descriptor.sample_rate / 1000),
+            units=self.descriptor.granularity[ask.rung],
+            knobs=self.knobs,
+            seed=self.seed,
+            state=self.state,
+        )
 
     def mark(self, chunk: AudioChunk, marks: Marks) -> list[Mark]:
         """Put the chunk's words at their place in the output; returns them.
@@ -65,9 +83,9 @@ class Sentence:
             self._last = (marker.at, marker.start)
             self.marked_to = max(self.marked_to, marker.at)
             source = self.window.source_range(marker.start, marker.end)
-            if source[1] <= source[0] or source == self._source:
+            if source[1] <= source[0] or source[0] <= self._source:
                 continue
-            self._source = source
+            self._source = source[0]
             at = self.out_start + self.resampler.position(max(marker.at, 0))
             mark = Mark(at, "word", self.utterance, *source, self.number)
             marks.add(mark)
@@ -96,10 +114,6 @@ class Pending:
         self.attempt_seen = 0
         self.digest = hashlib.blake2b(digest_size=16)
         self.due = True
-
-    @property
-    def untouched(self) -> bool:
-        return self.accepted == 0
 
     def fresh(self, chunk: AudioChunk) -> Float:
         """The samples of this piece that were not accepted in an earlier attempt."""

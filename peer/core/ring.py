@@ -12,6 +12,9 @@ import numpy as np
 from .frame import Provenance, Span
 from .pcm import FRAME, Int16
 
+QUIET = 64
+"""int16 level (-54 dBFS) under which the end of a sentence counts as pause."""
+
 
 class Ring:
     """Bounded to `frames` frames. `read` and `written` are absolute sample counters.
@@ -110,3 +113,11 @@ class Ring:
             raise ValueError("only unread samples can be copied")
         index = np.arange(start, end) % self.capacity
         return self._buffer[index]
+
+
+def quiet(ring: Ring) -> int:
+    """Samples of quiet at the end of what is written and not yet read, at most one frame."""
+    start = max(ring.read, ring.written - FRAME)
+    written = ring.copy(start, ring.written).astype(np.int32)
+    loud = np.flatnonzero(np.abs(written) > QUIET)
+    return len(written) - (int(loud[-1]) + 1 if len(loud) else 0)

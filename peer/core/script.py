@@ -116,6 +116,10 @@ class Script:
         """The utterance that sounds, or would."""
         return self._utterances[0] if self._utterances else None
 
+    @property
+    def several(self) -> bool:
+        return len(self._utterances) > 1
+
     def holds(self, number: int) -> bool:
         return any(u.number == number for u in self._utterances)
 

@@ -218,6 +218,9 @@ class VoiceContract:
         for piece in heard.pieces:
             at += len(piece.pcm)
             assert piece.cursor == at
+        for _ in range(10):
+            assert voice.whole(samples=at).eos
+            assert not voice.whole(samples=at - 1).eos
         for cursor in (at, at + 1000):
             beyond = voice.whole(cursor=cursor, samples=1000)
             assert (len(beyond.pcm), beyond.eos, beyond.markers) == (0, True, [])
@@ -261,6 +264,7 @@ class VoiceContract:
         whole, span = voice.whole(), voice.whole(cursor=cursor, samples=samples)
         end = min(cursor + samples, len(whole.pcm))
         assert span.pcm.tobytes() == whole.pcm[cursor:end].tobytes()
+        assert span.eos == (cursor + samples >= len(whole.pcm))
         assert span.markers == [marker for marker in whole.markers if cursor <= marker.at < end]
 
     def test_every_rung(self, voice: Driver) -> None:

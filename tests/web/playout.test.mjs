@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ahead, createPlayout, createUnwrap, jitterMs, passed } from '../../web/playout.js';
+import { ahead, createPlayout, jitterMs, passed } from '../../web/playout.js';
 
 const WRAP = 2 ** 32;
 
@@ -31,26 +31,6 @@ test('the order of any two neighbours holds anywhere on the circle', () => {
 });
 
 test('nothing played has passed nothing', () => assert.equal(passed(null, 0), false));
-
-test('unwrapping counts on', () => {
-  const unwrap = createUnwrap();
-  assert.equal(unwrap(WRAP - 960), WRAP - 960);
-  assert.equal(unwrap(0), WRAP);
-  assert.equal(unwrap(960), WRAP + 960);
-  assert.equal(unwrap(0), WRAP);
-  assert.equal(unwrap(WRAP - 960), WRAP - 960);
-});
-
-test('unwrapping many turns never falls', () => {
-  const unwrap = createUnwrap();
-  let last = -1;
-  for (let n = 0; n < 40; n += 1) {
-    const now = unwrap((n * 1_000_000_000) % WRAP);
-    assert.equal(now, n * 1_000_000_000);
-    assert.ok(now > last);
-    last = now;
-  }
-});
 
 test('the jitter buffer is measured between two readings', () => {
   assert.equal(jitterMs(null, { delayS: 1440, emitted: 48_000 }), 30);

@@ -75,3 +75,8 @@ test('a record in words is short and leaves out what is ordinary', () => {
   assert.equal(words({ kind: 'swap', stage: 'ready', from: 'a', to: 'b', result: 'ok' }), 'ready · from a · to b');
   assert.ok(words({ kind: 'input', text: 'x'.repeat(500) }).length <= 120);
 });
+
+test('an engine that gets ready is no trouble, one that fails is', () => {
+  const series = take(empty(), data(1, { events: [{ kind: 'health', state: 'READY' }, { kind: 'health', stage: 'failed' }] }));
+  assert.deepEqual(series.marks.map((one) => one.group), ['swap', 'trouble']);
+});
