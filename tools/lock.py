@@ -13,6 +13,8 @@ from pathlib import Path
 
 WITHOUT_DEPENDENCIES = ("silero-vad", "pocketsphinx")
 """Their code is not imported, or needs no more than numpy: torch and sounddevice stay out."""
+UNUSED = ("pip", "setuptools", "docopt")
+"""docopt serves num2words' command line only."""
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
     pip.remove("--quiet")
     listed = subprocess.run([*pip, "list", "--format=json"], check=True, capture_output=True, text=True).stdout
     for entry in sorted(json.loads(listed), key=lambda e: e["name"].lower()):
-        if entry["name"] not in ("pip", "setuptools"):
+        if entry["name"].lower() not in UNUSED:
             sys.stdout.write(f"{entry['name'].lower()}=={entry['version']}\n")
 
 
