@@ -14,14 +14,16 @@ import numpy as np
 
 from peer.core.chunk import AudioChunk, Ticket
 from peer.core.frame import Kind, Pull
+from peer.core.ledger import Ledger
 from peer.core.messages import BargeIn, Configure, Mode, Pause, Resume, Say
 from peer.core.orchestrator import Orchestrator, Outcome
-from peer.core.pcm import FRAME, FRAME_MS, SILENCE, Int16
+from peer.core.pcm import FRAME, FRAME_MS, SILENCE, Float, Int16
 from peer.core.timeline import Event
 from peer.core.voice import Voice
 from peer.core.wish import Setting, Settled
 
 from .engines import ModelCast, ModelEngine
+from .take import Take, sent_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,27 @@ class Heard:
 
 @dataclass(slots=True)
 class Theatre:
-    """A conversation in virtual time. `now` is in ms; frame n is due at n * 20."""
+    """A conversation in virtual time. `now` is in ms; frame n is due at n * 20.
+
+    `keep_raw` remembers what the engines rendered, for shapes that compare; a long run does without.
+    """
 
     engines: dict[str, ModelEngine] = field(default_factory=lambda: {"tone": ModelEngine()})
     mode: Mode = Mode.LOW_LATENCY
     seed: int = 7
     adapter: str = "tone"
     clocked: bool = True
+    keep_raw: bool = True
     now: float = 0.0
     frames: list[Heard] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     depths: list[tuple[int, float]] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    raw: dict[tuple[int, int], list[Float]] = field(default_factory=dict)
+    """(chunk, attempt) → the pieces that were accepted of it."""
     peer: Orchestrator = field(init=False)
+    _ledger: Ledger = field(default_factory=Ledger)
     _next_frame: int = 0
     _queue: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -64,7 +74,11 @@ class Theatre:
         return int(self.now // FRAME_MS)
 
     def say(self, text: str, **more: object) -> Outcome:
-        outcome = self.peer.say(self.n, Say(id=self._id(), text=text, **more))  # type: ignore[arg-type]
+        say = Say(id=self._id(), text=text, **more)  # type: ignore[arg-type]
+        outcome = self.peer.say(self.n, say)
+        if outcome.result == "done":
+            name = say.utterance or say.id
+            self.texts[name] = self.texts.get(name, "") + text
         self._after()
         return outcome
 
@@ -136,6 +150,22 @@ class Theatre:
         """Source words in the order in which they began to sound."""
         return [f"{e.fields['utterance']}:{e.fields['from']}" for e in self.of("word")]
 
+    def take(self) -> Take:
+        """Everything so far, for the shapes; the ledger's open record is closed."""
+        done = self._ledger.flush()
+        if done is not None:
+            self.events.append(done)
+        cast = ModelCast(self.engines)
+        return Take(
+            texts=dict(self.texts),
+            sent=tuple(sent_of(h.pull) for h in self.frames if h.pcm is not None),
+            rows=tuple(event.to_wire() for event in self.events),
+            raw=self._longest(),
+            rates={name: cast.descriptor(name).sample_rate for name in self.engines},
+            slots=tuple((h.pull.n, h.pull.kind.value) for h in self.frames),
+            depths=tuple(self.depths),
+        )
+
     # inside ---------------------------------------------------------------------------------
 
     def _id(self) -> str:
@@ -144,7 +174,13 @@ class Theatre:
     def _pull(self) -> None:
         n, self._next_frame = self._next_frame, self._next_frame + 1
         pull = self.peer.read_frame(n)
-        self.frames.append(Heard(pull, None if pull.pcm is None else pull.pcm.copy()))
+        pcm = None if pull.pcm is None else pull.pcm.copy()
+        if pcm is not None:
+            done = self._ledger.add(pull)
+            if done is not None:
+                self.events.append(done)
+            pull = Pull(pull.n, pull.kind, pcm, pull.position, pull.spans)
+        self.frames.append(Heard(pull, pcm))
         self.depths.append((n, self.peer.producer.depth_ms))
         self._after()
 
@@ -160,11 +196,21 @@ class Theatre:
     def _delivery(self, ticket: Ticket, piece: AudioChunk | str) -> Callable[[], None]:
         if isinstance(piece, str):
             return lambda: self.peer.fail(self.n, ticket, piece)
-        return lambda: _ignore(self.peer.accept(self.n, ticket, piece))
+        return lambda: self._accept(ticket, piece)
 
+    def _accept(self, ticket: Ticket, piece: AudioChunk) -> None:
+        if not self.peer.accept(self.n, ticket, piece) or not self.keep_raw:
+            return
+        self.raw.setdefault((ticket.chunk_id, ticket.attempt), []).append(piece.pcm)
 
-def _ignore(_: object) -> None:
-    """An accepted piece needs no answer."""
+    def _longest(self) -> dict[int, Float]:
+        """Per chunk the attempt that got furthest: every attempt begins at the chunk's first sample."""
+        found: dict[int, Float] = {}
+        for (chunk, _), pieces in sorted(self.raw.items()):
+            whole = np.concatenate(pieces)
+            if len(whole) >= len(found.get(chunk, ())):
+                found[chunk] = whole
+        return found
 
 
 def seconds(theatre: Theatre) -> float:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .core.errors import Refusal
+from .core.errors import AdapterError, Refusal
 
 COMMANDS = ("serve", "replay", "voices", "doctor")
 
@@ -40,9 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 from .commands import doctor
 
                 return doctor(given)
-    except Refusal as refusal:
+    except (Refusal, AdapterError) as refusal:
         print(f"peer {command}: {refusal}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _serve(argv: Sequence[str]) -> int:
@@ -52,24 +54,11 @@ def _serve(argv: Sequence[str]) -> int:
     config = configuration.load(argv)
     if not config.adapter:
         config = replace(config, adapter=default_adapter())
-    status = 0
     try:
         asyncio.run(serve(config, _say_ready))
-    except* OSError as errors:
-        print(f"peer serve: {config.host}:{config.port}: {_reason(errors)}", file=sys.stderr)
-        status = 2
-    except* KeyboardInterrupt:
-        status = 0
-    return status
-
-
-def _reason(errors: BaseExceptionGroup[OSError]) -> str:
-    first: BaseException = errors
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    assert isinstance(first, OSError)
-    busy = "; another program uses it: choose another with --port, or 0 for any free one"
-    return f"{first.strerror or first}{busy if first.errno == 98 else ''}"
+    except KeyboardInterrupt:
+        pass  # a second Ctrl-C: at once
+    return 0
 
 
 def _say_ready(address: str) -> None:

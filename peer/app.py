@@ -15,9 +15,9 @@ from aiohttp import web
 
 from .config import Config
 from .core.errors import Refusal, SessionLost
-from .core.messages import Configure, Say, decode, parse, voice_of
+from .core.messages import MAX_MESSAGE, Configure, Say, decode, parse, voice_of
 from .core.wish import Setting
-from .gate import Gate, Rate, require_type
+from .gate import Gate, Rate, address_of, require_type, status_of
 from .outlets import say_socket, say_wav, tap_wav
 from .session import Session
 from .switchboard import Switchboard
@@ -42,6 +42,7 @@ class Routes:
         self._board = board
         self._capabilities = capabilities
         self._offers = Rate(config.limits.offers_per_s, config.limits.offers_burst)
+        self._says = Rate(config.limits.says_per_s, config.limits.says_burst)
         self._files = {path.name: path for path in WEB.iterdir() if path.suffix in TYPES}
         self._watchers: dict[str, int] = {}
 
@@ -110,12 +111,33 @@ class Routes:
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         require_type(request, SDP)
-        if not self._offers.take(request.remote or "", asyncio.get_running_loop().time()):
-            raise Refusal("too_fast", "request", f"at most {self._config.limits.offers_per_s:g} calls a second")
-        offer = await _body(request, self._config.limits.sdp_bytes)
+        self._take(self._offers, request, f"at most {self._config.limits.offers_per_s:g} calls a second")
+        offer = await self._body(request, self._config.limits.sdp_bytes)
         aec = {"true": True, "false": False}.get(request.headers.get("Synchrony-AEC", ""))
         ident, answer = await self._board.answer(offer, request.headers.get("Synchrony-Session"), aec)
         return web.Response(status=201, text=answer, content_type=SDP, headers={"Location": f"/calls/{ident}"})
+
+    def _take(self, rate: Rate, request: web.Request, remedy: str) -> None:
+        address = address_of(request, self._config.behind_proxy)
+        if not rate.take(address, asyncio.get_running_loop().time()):
+            raise Refusal("too_fast", "request", remedy)
+
+    async def _body(self, request: web.Request, limit: int) -> bytes:
+        """The body, never more than `limit` bytes of it, and not for ever. Raises Refusal."""
+        found = bytearray()
+        try:
+            async with asyncio.timeout(self._config.limits.body_s):
+                async for data in request.content.iter_any():
+                    found += data
+                    if len(found) > limit:
+                        raise Refusal("too_large", "body", f"send at most {limit} bytes")
+        except TimeoutError:
+            raise Refusal("too_slow", "body", f"send it within {self._config.limits.body_s:g} s") from None
+        return bytes(found)
+
+    async def _object(self, request: web.Request, limit: int) -> dict[str, object]:
+        require_type(request, JSON)
+        return decode(await self._body(request, limit), limit)
 
     async def hang_up(self, request: web.Request) -> web.StreamResponse:
         await self._board.hang_up(request.match_info["call"], hold=request.query.get("hold") == "1")
@@ -143,8 +165,6 @@ class Routes:
         self._watchers[call] = self._watchers.get(call, 0) + 1
         try:
             return await self._follow(request, session, _number(request.headers.get("Last-Event-ID")))
-        except ConnectionResetError:
-            return web.Response(status=204)
         finally:
             self._watchers[call] -= 1
             if not self._watchers[call]:
@@ -154,18 +174,41 @@ class Routes:
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        while not session.closed:
+        going = True
+        while going:
+            going = not session.closed
             moves = session.telemetry.moves
             seen, dropped, records = session.telemetry.since(seen)
             data = orjson.dumps({**session.snapshot(), "events": records, "dropped": dropped}, default=str)
-            await response.write(b"event: telemetry\nid: %d\ndata: %s\n\n" % (seen, data))
-            await asyncio.sleep(EVENT_PAUSE_S)
+            if not await self._told(request, response, b"event: telemetry\nid: %d\ndata: %s\n\n" % (seen, data)):
+                break
+            if going:
+                await asyncio.sleep(EVENT_PAUSE_S)
+                going = await self._moved(request, response, session, moves)
+        return response
+
+    async def _moved(self, request: web.Request, response: web.StreamResponse, session: Session, moves: int) -> bool:
+        """Until there is something to tell; False: nobody listens any more."""
+        while True:
             try:
                 async with asyncio.timeout(KEEP_ALIVE_S):
                     await session.telemetry.changed(moves)
             except TimeoutError:
-                await response.write(b": still here\n\n")
-        return response
+                if not await self._told(request, response, b": still here\n\n"):
+                    return False
+            else:
+                return True
+
+    async def _told(self, request: web.Request, response: web.StreamResponse, data: bytes) -> bool:
+        """False: the listener takes nothing any more."""
+        try:
+            async with asyncio.timeout(self._config.limits.stall_s):
+                await response.write(data)
+        except (TimeoutError, ConnectionError):
+            if request.transport is not None:
+                request.transport.abort()
+            return False
+        return True
 
     # the control plane ----------------------------------------------------------------------
 
@@ -179,8 +222,7 @@ class Routes:
                 answer = await answered
         except TimeoutError:
             return _json({"id": wish.id, "result": "pending", "warnings": ["it takes effect later"]}, 202)
-        result = answer.get("result")
-        return _json(answer, 400 if isinstance(result, Mapping) else 200)
+        return _json(answer, status_of(answer))
 
     async def configure(self, request: web.Request) -> web.StreamResponse:
         """The defaults of new calls."""
@@ -196,25 +238,34 @@ class Routes:
         adapter = wish.adapter or base.adapter
         if not engines.knows(adapter):
             raise Refusal("unknown_adapter", "inputs.adapter", f"choose one of {', '.join(engines.names())}")
+        found = engines.availability(adapter)
+        if not found.available:
+            raise Refusal("unavailable", "inputs.adapter", f"{adapter}: {found.reason}; {found.remedy}")
         voice = voice_of(wish.voice, base.voice)
         engines.knobs(adapter, voice)
         return Setting(adapter, voice, wish.mode or base.mode)
 
     async def _configure(self, request: web.Request) -> Configure:
-        message = parse({"id": _ident(request), "intent": "configure", "inputs": await _object(request, 16 * 1024)})
+        message = parse(
+            {"id": _ident(request), "intent": "configure", "inputs": await self._object(request, MAX_MESSAGE)}
+        )
         assert isinstance(message, Configure)
         return message
 
     # speech without a call ------------------------------------------------------------------
 
     async def say(self, request: web.Request) -> web.StreamResponse:
-        inputs = await _object(request, self._config.limits.body_bytes)
-        mode = inputs.pop("mode", None)
-        message = parse({"id": _ident(request), "intent": "say", "inputs": inputs, **({"mode": mode} if mode else {})})
+        self._take(self._says, request, f"at most {self._config.limits.says_per_s:g} of these a second")
+        inputs = await self._object(request, self._config.limits.body_bytes)
+        mode = {"mode": inputs.pop("mode")} if "mode" in inputs else {}
+        message = parse({"id": _ident(request), "intent": "say", "inputs": inputs, **mode})
         assert isinstance(message, Say)
+        if not message.end:
+            raise Refusal("invalid", "inputs.end", "nothing can follow here; leave it out, or use GET /say/ws")
         return await say_wav(request, self._board, message)
 
     async def say_ws(self, request: web.Request) -> web.StreamResponse:
+        self._take(self._says, request, f"at most {self._config.limits.says_per_s:g} of these a second")
         return await say_socket(request, self._board)
 
 
@@ -226,21 +277,6 @@ def _number(text: str | None) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-async def _body(request: web.Request, limit: int) -> bytes:
-    """The body, never more than `limit` bytes of it. Raises Refusal."""
-    found = bytearray()
-    async for data in request.content.iter_any():
-        found += data
-        if len(found) > limit:
-            raise Refusal("too_large", "body", f"send at most {limit} bytes")
-    return bytes(found)
-
-
-async def _object(request: web.Request, limit: int) -> dict[str, object]:
-    require_type(request, JSON)
-    return decode(await _body(request, limit), limit)
-
-
 def _json(value: Mapping[str, object], status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(value, default=str), status=status, content_type=JSON)
 
@@ -249,6 +285,8 @@ def application(
     config: Config, board: Switchboard, capabilities: Callable[[], Mapping[str, object]]
 ) -> web.Application:
     """The whole surface behind its gate."""
-    app = web.Application(middlewares=[Gate(config).middleware()], client_max_size=config.limits.body_bytes)
+    gate = Gate(config)
+    app = web.Application(middlewares=[gate.middleware()], client_max_size=config.limits.body_bytes)
+    app.on_response_prepare.append(gate.dress)
     app.add_routes(Routes(config, board, capabilities).table())
     return app

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import math
 import os
 import secrets
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from .core.errors import Refusal
 from .core.messages import Mode
@@ -20,39 +22,35 @@ from .core.messages import Mode
 ENV = "SYNCHRONY_"
 
 
+def _limit(value: float, why: str) -> Any:
+    return field(default=value, metadata={"why": why})
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one machine promises to keep up with, and no more."""
+    """What one machine promises to keep up with, and no more; each with its reason."""
 
-    sessions: int = 100
-    """Conversations at once: under the 110 speaking calls that one core carries."""
-    half_open: int = 20
-    """Calls that negotiate: each costs two sockets and checks until its deadline."""
-    offers_per_s: float = 5.0
-    """Offers of one address: a person reloads once a second at most."""
-    offers_burst: int = 10
-    sdp_bytes: int = 64 * 1024
-    """Ten times what a browser offers."""
-    body_bytes: int = 1024 * 1024
-    """Text for POST /say: more than a book's chapter."""
-    websocket_bytes: int = 64 * 1024
-    """One message of GET /say/ws."""
-    hold_s: float = 30.0
-    """A lost conversation waits so long: a reload, a tunnel, a lift."""
-    idle_s: float = 600.0
-    """A call in which nobody says anything, neither side."""
-    longest_s: float = 7200.0
-    """A call: whoever forgets a tab does not keep a place for ever."""
-    render_s: float = 5.0
-    """For an engine to bring its first sound beyond what the buffer still plays; then it is asked again."""
-    answers: int = 256
-    """Responses remembered per session for repeated ids."""
-    taps: int = 4
-    """Listeners of one call besides its own; each has a queue of two seconds."""
-    streams: int = 4
-    """Panels per call that follow its telemetry."""
-    shutdown_s: float = 5.0
-    """For all calls to say goodbye before the process ends."""
+    sessions: int = _limit(100, "conversations at once: under the 110 speaking calls that one core carries")
+    half_open: int = _limit(20, "calls that do not stand yet: each costs two sockets and checks until its deadline")
+    offers_per_s: float = _limit(5.0, "offers of one address: a person reloads once a second at most")
+    offers_burst: int = _limit(10, "offers of one address at once: a page that tries again and again")
+    says_per_s: float = _limit(20.0, "POST /say and WebSockets of one address: each is a session with its own log")
+    says_burst: int = _limit(40, "the same at once: a text sent paragraph by paragraph")
+    sdp_bytes: int = _limit(64 * 1024, "ten times what a browser offers")
+    body_bytes: int = _limit(1024 * 1024, "text for POST /say: more than a book's chapter")
+    body_s: float = _limit(10.0, "for a body to arrive: 100 kB/s for the largest")
+    websocket_bytes: int = _limit(64 * 1024, "one message of GET /say/ws")
+    hold_s: float = _limit(30.0, "a lost conversation waits so long: a reload, a tunnel, a lift")
+    idle_s: float = _limit(600.0, "a conversation in which nobody says anything, neither side")
+    longest_s: float = _limit(7200.0, "a conversation: whoever forgets a tab does not keep a place for ever")
+    render_s: float = _limit(
+        5.0, "for an engine's first sound beyond what the buffer still plays; then it is asked again"
+    )
+    answers: int = _limit(256, "responses remembered per session for repeated ids")
+    taps: int = _limit(4, "listeners of one call besides its own; each has a queue of two seconds")
+    streams: int = _limit(4, "panels per call that follow its telemetry")
+    stall_s: float = _limit(10.0, "a listener that takes nothing for so long has left without a word")
+    shutdown_s: float = _limit(5.0, "for all calls to say goodbye before the process ends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +59,14 @@ class Config:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    token: str = ""
+    token: str = field(default="", repr=False)
     tls_cert: str = ""
     tls_key: str = ""
     behind_proxy: bool = False
     allow_hosts: tuple[str, ...] = ()
     ice_servers: tuple[str, ...] = ()
     turn_username: str = ""
-    turn_credential: str = ""
+    turn_credential: str = field(default="", repr=False)
     adapter: str = ""
     mode: Mode = Mode.LOW_LATENCY
     journal: str = "journal"
@@ -102,20 +100,17 @@ def checked(config: Config) -> Config:
         path = getattr(config, name)
         if path and not Path(path).is_file():
             raise Refusal("missing", name.replace("_", "-"), "the file does not exist")
-    if config.resume_after_s < 0:
-        raise Refusal("out_of_range", "resume-after", "give seconds, 0 for never")
+    if not 0 <= config.resume_after_s <= 3600:
+        raise Refusal("out_of_range", "resume-after", "give seconds up to an hour, 0 for never")
+    if not 1 <= config.limits.sessions <= 10_000:
+        raise Refusal("out_of_range", "sessions", "choose between 1 and 10000")
     if config.loopback:
         return config
     if not (config.tls_cert or config.behind_proxy):
         raise Refusal(
             "unsafe", "host", "a bind beyond loopback needs --tls-cert and --tls-key, or --behind-proxy with TLS there"
         )
-    return config if config.token else _with(config, token=secrets.token_urlsafe(32))
-
-
-def _with(config: Config, **changes: object) -> Config:
-    values = {f.name: getattr(config, f.name) for f in fields(Config)} | changes
-    return Config(**values)
+    return config if config.token else replace(config, token=secrets.token_urlsafe(32))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -158,41 +153,42 @@ def load(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Confi
 def _from_file(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise Refusal("invalid", "config", f"{path.name}: {error}") from None
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {}
-    for item in fields(Config):
-        value = env.get(ENV + item.name.upper())
-        if value is None or item.name == "limits":
-            continue
-        found[item.name] = value.split(",") if item.name in ("ice_servers", "allow_hosts") else value
+    for name in sorted(_KNOWN):
+        value = env.get(ENV + name.upper())
+        if value is not None:
+            found[name] = [v for v in value.split(",") if v] if name in _LISTS else value
     return found
 
 
+_KNOWN = {f.name for f in fields(Config)} - {"limits"} | {"sessions"}
+_LISTS = ("ice_servers", "allow_hosts")
+_YES, _NO = (True, "1", "true", "yes", "on"), (False, "", "0", "false", "no", "off")
 _NUMBERS = {"port": int, "seed": int, "resume_after_s": float}
 _FLAGS = ("behind_proxy", "dither")
 
 
 def _build(values: Mapping[str, object]) -> Config:
-    known = {f.name for f in fields(Config)} - {"limits"}
     made: dict[str, object] = {}
     for name, value in values.items():
         if name == "sessions":
             made["limits"] = Limits(sessions=_number("sessions", value, int))  # type: ignore[arg-type]
-        elif name not in known:
-            raise Refusal("unknown_field", name, f"known are {', '.join(sorted(known | {'sessions'}))}")
+        elif name not in _KNOWN:
+            raise Refusal("unknown_field", name, f"known are {', '.join(sorted(_KNOWN))}")
         elif name in _NUMBERS:
             made[name] = _number(name, value, _NUMBERS[name])
         elif name in _FLAGS:
-            made[name] = value in (True, "1", "true", "yes")
+            made[name] = _flag(name, value)
         elif name == "mode":
             if value not in tuple(Mode):
                 raise Refusal("invalid", "mode", f"choose one of {', '.join(Mode)}")
             made[name] = Mode(str(value))
-        elif name in ("ice_servers", "allow_hosts"):
+        elif name in _LISTS:
             made[name] = tuple(str(v) for v in value) if isinstance(value, list | tuple) else (str(value),)
         else:
             made[name] = str(value)
@@ -201,6 +197,16 @@ def _build(values: Mapping[str, object]) -> Config:
 
 def _number(name: str, value: object, kind: type[int] | type[float]) -> int | float:
     try:
-        return kind(str(value))
+        number = kind(str(value))
     except (TypeError, ValueError):
         raise Refusal("invalid", name, "give a number") from None
+    if not math.isfinite(number):
+        raise Refusal("invalid", name, "give a finite number")
+    return number
+
+
+def _flag(name: str, value: object) -> bool:
+    word = value.lower() if isinstance(value, str) else value
+    if word not in _YES + _NO:
+        raise Refusal("invalid", name, "give true or false")
+    return word in _YES

@@ -45,6 +45,10 @@ class Engines:
     def names(self) -> tuple[str, ...]:
         return registry.names()
 
+    def availability(self, name: str) -> registry.Availability:
+        """Whether what the engine needs is installed. Raises Refusal for an unknown name."""
+        return registry.availability(name)
+
     def descriptor(self, name: str) -> Descriptor:
         if name not in self._descriptors:
             self._descriptors[name] = registry.describe(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
+from .core.machines import Health
 from .core.timeline import Event, Record
 from .seams import Reply
 
@@ -18,13 +19,14 @@ SPOKEN_FRAMES = 5
 
 
 class Herald:
-    """Tells listeners. Words are gathered between two `spoken` events."""
+    """Tells listeners. Words are gathered between two `spoken` events; trouble is told once, and its end."""
 
     def __init__(self) -> None:
         self._listeners: dict[int, Reply] = {}
         self._count = 0
         self._spoken: dict[str, list[int]] = {}
         self._told_at = -SPOKEN_FRAMES
+        self._unwell: set[str] = set()
 
     def subscribe(self, listener: Reply) -> Callable[[], None]:
         self._count += 1
@@ -41,6 +43,13 @@ class Herald:
         log.log(logging.ERROR if level == "error" else logging.INFO, "%s", text)
         self.tell({"event": "notice", "frame": frame, "level": level, "code": code, "text": text})
 
+    def logged(self, frame: int, kept: bool) -> None:
+        """The log began to lose records, or is whole again from here on."""
+        if kept:
+            self.notice(frame, "info", "log_back", "The log is kept again; it says where records are missing.")
+        else:
+            self.notice(frame, "warning", "log_gap", "The log cannot be kept now; some records will be missing.")
+
     def hear(self, event: Event) -> None:
         """Pass on what concerns the far end."""
         facts = event.fields
@@ -52,26 +61,37 @@ class Herald:
                 self.tell({"event": "speech", "frame": event.frame, "state": facts["state"]})
             case Record.CONFIG if event.stage == "applied" and event.result == "done":
                 self.tell({"event": "config", "frame": event.frame, **facts})
-            case Record.HEALTH if event.result == "failed":
-                self._unwell(event)
-            case Record.LOG_GAP:
-                self.notice(event.frame, "warning", "log_gap", "The log could not keep up; some records are missing.")
+            case Record.CONFIG if event.stage == "applied" and event.result == "failed":
+                text = f"The change did not take place: {facts.get('why')}. {facts.get('adapter')} goes on."
+                self.notice(event.frame, "warning", "config_failed", text)
+            case Record.HEALTH if "state" in facts:
+                self._health(event.frame, str(facts.get("adapter")), str(facts["state"]), facts.get("why"))
             case _:
                 pass
 
-    def _unwell(self, event: Event) -> None:
-        text = f"{event.fields.get('adapter')} does not answer: {event.fields.get('why')}. Your text is kept."
-        self.notice(event.frame, "error", "engine_failed", text)
+    def _health(self, frame: int, adapter: str, state: str, why: object) -> None:
+        if state == Health.FAILED and adapter not in self._unwell:
+            self._unwell.add(adapter)
+            self.notice(frame, "error", "engine_failed", f"{adapter} cannot speak now: {why}. Your text is kept.")
+        elif state == Health.READY and adapter in self._unwell:
+            self._unwell.discard(adapter)
+            self.notice(frame, "info", "engine_back", f"{adapter} speaks again.")
 
     def _word(self, event: Event) -> None:
         utterance, start, end = str(event.fields["utterance"]), event.fields["from"], event.fields["to"]
         assert isinstance(start, int) and isinstance(end, int)
         span = self._spoken.setdefault(utterance, [start, end])
         span[0], span[1] = min(span[0], start), max(span[1], end)
-        if event.frame - self._told_at >= SPOKEN_FRAMES:
-            self._flush(event.frame)
+        self.tick(event.frame)
+
+    def tick(self, frame: int) -> None:
+        """Words that waited long enough are told; called for every frame."""
+        if self._spoken and frame - self._told_at >= SPOKEN_FRAMES:
+            self._flush(frame)
 
     def _flush(self, frame: int) -> None:
+        if not self._spoken:
+            return
         for utterance, (start, end) in self._spoken.items():
             self.tell({"event": "spoken", "frame": frame, "utterance": utterance, "from": start, "to": end})
         self._spoken.clear()

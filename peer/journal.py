@@ -1,18 +1,21 @@
 """The journal: one append-only file of JSON Lines per session, written by one thread of its own.
 
-Knows no audio and no loop: `put` never blocks; when the disk is slower than life, a gap is recorded.
+Knows no audio and no loop: `put` never blocks; when the disk is slower than life, or full, a gap is recorded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import queue
+import tempfile
 import threading
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import orjson
 
@@ -24,105 +27,178 @@ QUEUE = 20_000
 """Records that wait for the disk: minutes of a busy server."""
 BATCH_S = 0.1
 """The longest a record waits before it is synced; a batch shares one sync (4 ms)."""
-OPEN_FILES = 256
-"""Sessions end and close theirs; more than the sessions there may be is a leak."""
+BATCH = 2000
+"""Records of one batch: 1 MB, so that memory stays bounded when many come at once."""
+CLOSE_S = 5.0
+"""For what waits to be written at the end; a disk that hangs must not keep the process."""
 
 Line = tuple[str, Mapping[str, object] | None]
 """A session's name and a record; None closes its file."""
 
 
+@dataclass(slots=True)
+class _File:
+    """An open log. `good` bytes are whole records; what a failed write left behind them is cut off."""
+
+    descriptor: int
+    good: int
+    waiting: list[bytes] = field(default_factory=list)
+
+    def write(self) -> int:
+        """What waits, and a sync. Returns how many records did not fit. Raises nothing."""
+        lines, self.waiting = self.waiting, []
+        if not lines:
+            return 0
+        try:
+            data = memoryview(b"".join(lines))
+            done = 0
+            while done < len(data):
+                done += os.write(self.descriptor, data[done:])
+            os.fdatasync(self.descriptor)
+        except OSError as error:
+            log.warning("journal: %s; %d records are missing", error.strerror, len(lines))
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, self.good)
+            return len(lines)
+        self.good += len(data)
+        return 0
+
+
 class Journal:
     """`folder` None writes nothing. Files are 0600; a session's file is `<session>.jsonl`."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, size: int = QUEUE) -> None:
         self._folder = folder
-        self._queue: queue.Queue[Line | None] = queue.Queue(QUEUE)
-        self._files: dict[str, BinaryIO] = {}
-        self._lost: dict[str, int] = {}
+        self._queue: queue.Queue[Line | None] = queue.Queue(size)
+        self._files: dict[str, _File] = {}
+        self._overflow: dict[str, int] = {}
+        """Records per session that did not fit the queue; the loop's."""
+        self._unwritten: dict[str, int] = {}
+        """Records per session that did not fit the disk; the thread's."""
+        self._unclosed: set[str] = set()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Raises OSError if the folder cannot be made."""
+        """Raises OSError if nothing can be written in the folder."""
         if self._folder is None:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._folder):
+            pass
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
-    def put(self, session: str, record: Mapping[str, object] | None) -> None:
-        """Append; None ends the session's file. Never blocks, never raises: overflow becomes a gap."""
+    def put(self, session: str, record: Mapping[str, object] | None) -> bool:
+        """Append; None ends the session's file. Never blocks, never raises.
+
+        False: records of this session are being lost; where they are missing, the log says `log_gap`.
+        """
         if self._thread is None:
-            return
+            return True
         try:
-            if session in self._lost:
-                self._queue.put_nowait((session, {"kind": "log_gap", "records": self._lost[session]}))
-                del self._lost[session]
+            for name in list(self._unclosed):
+                self._queue.put_nowait((name, None))
+                self._unclosed.discard(name)
+            if session in self._overflow:
+                frame = 0 if record is None else record.get("frame", 0)
+                self._queue.put_nowait((session, _gap(self._overflow[session], "queue", frame)))
+                del self._overflow[session]
             self._queue.put_nowait((session, record))
         except queue.Full:
-            self._lost[session] = self._lost.get(session, 0) + 1
+            if record is None:
+                self._unclosed.add(session)
+                self._overflow.pop(session, None)
+            else:
+                self._overflow[session] = self._overflow.get(session, 0) + 1
+        return session not in self._overflow and session not in self._unwritten
 
     def close(self) -> None:
         """Write what waits and end the thread."""
-        if self._thread is None:
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
-        self._queue.put(None)
-        self._thread.join()
-        self._thread = None
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=CLOSE_S)
+        thread.join(CLOSE_S)
+        if thread.is_alive():
+            log.error("journal: the disk did not take everything within %g s", CLOSE_S)
 
     # on its own thread ----------------------------------------------------------------------
 
     def _write(self) -> None:
-        going = True
-        while going:
-            going = self._batch()
+        while self._batch():
+            pass
         for name in list(self._files):
             self._end(name)
 
     def _batch(self) -> bool:
-        """What waits now, then one sync; False at the end."""
+        """What comes within BATCH_S of the first, then one sync for each file; False at the end."""
         line = self._queue.get()
-        touched: set[str] = set()
+        until, count = time.monotonic() + BATCH_S, 0
         while line is not None:
-            self._append(*line)
-            touched.add(line[0])
+            self._take(*line)
+            count += 1
+            left = until - time.monotonic()
+            if left <= 0 or count >= BATCH:
+                break
             try:
-                line = self._queue.get(timeout=BATCH_S) if len(touched) < OPEN_FILES else None
+                line = self._queue.get(timeout=left)
             except queue.Empty:
                 break
-            if line is None:
-                self._sync(touched)
-                return False
-        else:
-            return False
-        self._sync(touched)
-        return True
+        for name in list(self._files):
+            self._sync(name)
+        return line is not None
 
-    def _append(self, session: str, record: Mapping[str, object] | None) -> None:
+    def _take(self, session: str, record: Mapping[str, object] | None) -> None:
         if record is None:
             return self._end(session)
         try:
             found = self._files.get(session) or self._open(session)
-            found.write(orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE, default=str))
         except OSError as error:
-            self._lost[session] = self._lost.get(session, 0) + 1
             log.warning("journal of %s: %s", session, error)
+            self._unwritten[session] = self._unwritten.get(session, 0) + 1
+            return None
+        missing = self._unwritten.get(session)
+        if missing and not found.waiting:
+            found.waiting.append(_encoded(_gap(missing, "disk", record.get("frame", 0))))
+        found.waiting.append(_encoded(record))
         return None
 
-    def _open(self, session: str) -> BinaryIO:
+    def _open(self, session: str) -> _File:
         assert self._folder is not None
         path = self._folder / f"{session}.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._files[session] = os.fdopen(descriptor, "ab")
+        self._files[session] = _File(descriptor, os.fstat(descriptor).st_size)
         return self._files[session]
 
-    def _sync(self, sessions: set[str]) -> None:
-        for name in sessions & self._files.keys():
-            with contextlib.suppress(OSError):
-                self._files[name].flush()
-                os.fdatasync(self._files[name].fileno())
+    def _sync(self, session: str) -> None:
+        found = self._files[session]
+        told = session in self._unwritten and bool(found.waiting)
+        lost = found.write()
+        if lost:
+            self._unwritten[session] = self._unwritten.get(session, 0) + lost - told
+        elif told:
+            del self._unwritten[session]
 
     def _end(self, session: str) -> None:
-        found = self._files.pop(session, None)
+        found = self._files.get(session)
         if found is not None:
+            self._sync(session)
+            del self._files[session]
             with contextlib.suppress(OSError):
-                found.close()
+                os.close(found.descriptor)
+        self._unwritten.pop(session, None)
+
+
+def _gap(records: int, why: str, frame: object) -> dict[str, object]:
+    return {
+        "kind": "log_gap", "frame": frame, "stage": "journal", "result": "gap", "surface": "journal",
+        "duration_ms": 0.0, "records": records, "why": why,
+    }  # fmt: skip
+
+
+def _encoded(record: Mapping[str, object]) -> bytes:
+    try:
+        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE, default=str)
+    except TypeError:  # half a surrogate pair, or a number beyond 64 bits
+        return json.dumps(record, sort_keys=True, default=str).encode() + b"\n"

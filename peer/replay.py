@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from .core.chunk import Request, Ticket
-from .core.errors import AdapterError, Refusal
+from .core.errors import Refusal
 from .engines import Engines
 from .journal import SCHEMA
 
@@ -43,25 +42,42 @@ def records(path: Path) -> Iterator[Mapping[str, object]]:
     offset = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file):
-                try:
-                    record = orjson.loads(line)
-                except orjson.JSONDecodeError:
+            for line in file:
+                record = _record(line)
+                if offset == 0 and (record is None or record.get("schema") != SCHEMA):
+                    raise Refusal("invalid", "log", f"{path.name} is no log of schema {SCHEMA}")
+                if record is None:
                     print(f"{path.name}: broken at byte {offset}; what follows is not read", file=sys.stderr)
                     return
-                if number == 0 and (not isinstance(record, dict) or record.get("schema") != SCHEMA):
-                    raise Refusal("invalid", "log", f"{path.name} is no log of schema {SCHEMA}")
                 offset += len(line)
                 yield record
     except OSError as error:
         raise Refusal("missing", "log", f"{path}: {error.strerror}") from None
+    if offset == 0:
+        raise Refusal("invalid", "log", f"{path.name} is empty")
 
 
-def request_of(record: Mapping[str, object]) -> Request:
-    """The request that a log record names."""
+def _record(line: bytes) -> Mapping[str, object] | None:
+    """A whole line that holds what replay needs of it, or None."""
+    try:
+        record = orjson.loads(line)
+        if not line.endswith(b"\n") or not isinstance(record, dict) or not isinstance(record["kind"], str):
+            return None
+        if record["kind"] == "request":
+            request_of(record)
+        if record["kind"] == "chunk" and record["result"] == "ok":
+            str(record["pcm_b2"]), int(str(record["chunk"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return record
+
+
+def request_of(record: Mapping[str, object], state: bytes = b"") -> Request:
+    """The request that a log record names, after an engine's `state`. Raises ValueError, KeyError or TypeError."""
     window, knobs = record["window"], record["knobs"]
-    assert isinstance(window, list) and isinstance(knobs, dict)
-    start, end = window
+    if not isinstance(window, list) or not isinstance(knobs, dict):
+        raise TypeError("window is a list, knobs an object")
+    start, end = (int(position) for position in window)
     return Request(
         ticket=Ticket(int(str(record["epoch"])), int(str(record["chunk"]))),
         adapter=str(record["adapter"]),
@@ -72,37 +88,54 @@ def request_of(record: Mapping[str, object]) -> Request:
         units=int(str(record["n"])),
         knobs=knobs,
         seed=int(str(record["seed_chunk"])),
-        state=base64.b64decode(str(record.get("state", ""))),
+        state=state,
     )
 
 
-async def verify(path: Path) -> Verdict:
+async def verify(path: Path, engines: Engines) -> Verdict:
     """Render every completed chunk of the log again. Raises Refusal or AdapterError."""
-    asked: dict[int, Mapping[str, object]] = {}
+    asked: dict[object, Mapping[str, object]] = {}
+    states: dict[str, bytes] = {}
     chunks, equal, first = 0, 0, None
-    async with asyncio.TaskGroup() as tasks:
-        engines = Engines(tasks)
-        try:
-            for record in records(path):
-                number = record.get("chunk")
-                if record.get("kind") == "request" and isinstance(number, int):
-                    asked[number] = record
-                elif record.get("kind") == "chunk" and isinstance(number, int) and number in asked:
-                    same = await _digest(engines, request_of(asked.pop(number))) == record["pcm_b2"]
-                    chunks, equal = chunks + 1, equal + same
-                    first = number if not same and first is None else first
-        finally:
-            await engines.close()
+    for record in records(path):
+        number = record.get("chunk")
+        if record["kind"] == "request":
+            asked[number] = record
+        elif record["kind"] == "chunk" and record["result"] == "ok" and number in asked:
+            source = asked.pop(number)
+            stream = str(source["stream"])
+            found, states[stream] = await _again(engines, request_of(source, states.get(stream, b"")))
+            same = found == record["pcm_b2"]
+            chunks, equal = chunks + 1, equal + same
+            first = int(str(number)) if not same and first is None else first
     return Verdict(chunks, equal, first)
 
 
-async def _digest(engines: Engines, request: Request) -> str:
+async def _again(engines: Engines, request: Request) -> tuple[str, bytes]:
+    """(digest, state) of a request rendered once more."""
     await engines.warm(request.adapter)
-    digest = hashlib.blake2b(digest_size=16)
+    digest, state = hashlib.blake2b(digest_size=16), b""
     deadline = asyncio.get_running_loop().time() + CHUNK_S
     async for chunk in engines.host(request.adapter).render(request, deadline):
         digest.update(chunk.pcm.tobytes())
-    return digest.hexdigest()
+        state = chunk.state
+    return digest.hexdigest(), state
+
+
+async def _replayed(path: Path) -> Verdict:
+    async with asyncio.TaskGroup() as tasks:
+        engines = Engines(tasks)
+        try:
+            return await verify(path, engines)
+        finally:
+            await engines.close()
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    found: Exception = errors
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def main(argv: Sequence[str]) -> int:
@@ -111,9 +144,9 @@ def main(argv: Sequence[str]) -> int:
     options.add_argument("log", type=Path)
     given = options.parse_args(list(argv))
     try:
-        verdict = asyncio.run(verify(given.log))
-    except* (Refusal, AdapterError) as errors:
-        raise errors.exceptions[0] from None
+        verdict = asyncio.run(_replayed(given.log))
+    except ExceptionGroup as errors:
+        raise _first(errors) from None
     if verdict.first_different is not None:
         print(f"DIFFERENT: {verdict.equal} of {verdict.chunks} chunks equal; the first that differs is "
               f"{verdict.first_different}")  # fmt: skip

@@ -6,15 +6,19 @@ Knows no detail of any of them.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import importlib.metadata
 import logging
 import platform
 import signal
+import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
+from functools import cache, partial
 from pathlib import Path
 
 from aiohttp import web
@@ -29,7 +33,7 @@ from .core.descriptor import CONTRACT
 from .core.errors import AdapterError, Refusal
 from .core.messages import INTENTS, PROTOCOL, Mode
 from .core.voice import SCHEMA as VOICE_SCHEMA
-from .engines import Engines
+from .engines import Engines, HostMaker
 from .journal import SCHEMA, Journal
 from .switchboard import Switchboard
 
@@ -47,7 +51,7 @@ LIBRARIES = ("aiortc", "aioice", "av", "aiohttp", "numpy", "soxr", "onnxruntime"
 Ready = Callable[[str], None]
 
 
-def capabilities() -> dict[str, object]:
+def capabilities(limits: Limits) -> dict[str, object]:
     """Versions, limits, features: what `describe` and GET /capabilities answer."""
     return {
         "versions": {
@@ -56,14 +60,19 @@ def capabilities() -> dict[str, object]:
             "adapter_contract": CONTRACT,
             "voice_schema": VOICE_SCHEMA,
         },
-        "libraries": {name: _version(name) for name in LIBRARIES},
+        "libraries": dict(_libraries()),
         "python": platform.python_version(),
         "intents": list(INTENTS),
         "modes": [mode.value for mode in Mode],
-        "limits": {f.name: getattr(Limits(), f.name) for f in fields(Limits)},
+        "limits": {f.name: {"value": getattr(limits, f.name), "why": f.metadata["why"]} for f in fields(limits)},
         "features": ["webrtc", "barge_in", "resume", "swap", "journal", "telemetry", "say_wav", "say_ws", "tap", "vad"],
         "guard": guard.status(),
     }
+
+
+@cache
+def _libraries() -> Mapping[str, str]:
+    return {name: _version(name) for name in LIBRARIES}
 
 
 def _version(name: str) -> str:
@@ -74,40 +83,82 @@ def _version(name: str) -> str:
 
 
 async def serve(config: Config, ready: Ready, stop: asyncio.Event | None = None) -> None:
-    """Serve until `stop` or a signal. `ready` gets the page's address. Raises OSError if the port is taken."""
+    """Serve until `stop` or a signal. `ready` gets the page's address. Raises Refusal where it cannot begin."""
+    stop = stop or _signals()
+    async with house(config) as (board, address), asyncio.TaskGroup() as tasks:
+        beginning = tasks.create_task(_begin(board, lambda: ready(address)))
+        await stop.wait()
+        beginning.cancel()
+
+
+async def _begin(board: Switchboard, ready: Callable[[], None]) -> None:
+    await _warm(board.engines, board.defaults.adapter)
+    ready()
+
+
+@asynccontextmanager
+async def house(config: Config, make: HostMaker | None = None) -> AsyncIterator[tuple[Switchboard, str]]:
+    """Everything that serves, cold, and the page's address; taken apart in order at the end. Raises Refusal.
+
+    What may be refused is tried before the first task begins.
+    """
     guard.install()
     sys.setswitchinterval(SWITCH_S)
-    stop = stop or _signals()
-    journal = Journal(Path(config.journal) if config.journal else None)
-    journal.start()
-    try:
+    registry.resolve(config.adapter)
+    context = _tls(config)
+    with _listening(config) as listener, _journal(config) as journal:
         async with asyncio.TaskGroup() as tasks:
-            engines = Engines(tasks)
-            board = Switchboard(config, engines, journal, tasks, capabilities)
-            runner = web.AppRunner(application(config, board, capabilities), access_log=None, shutdown_timeout=1.0)
+            engines = Engines(tasks, make)
+            about = partial(capabilities, config.limits)
+            board = Switchboard(config, engines, journal, tasks, about)
+            app = application(config, board, about)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+            keepers = [tasks.create_task(_reap(board)), tasks.create_task(_watch_lag(board))]
             try:
-                await _open(runner, config)
-                keepers = [tasks.create_task(_reap(board)), tasks.create_task(_watch_lag())]
-                await _warm(engines, board.defaults.adapter)
-                ready(_address(runner, config))
-                await stop.wait()
+                await runner.setup()
+                await web.SockSite(runner, listener, ssl_context=context).start()
+                yield board, _address(runner, config)
+            finally:
                 for keeper in keepers:
                     keeper.cancel()
-            finally:
                 await _within(config.limits.shutdown_s, board.close())
                 await engines.close()
                 await runner.cleanup()
-    finally:
-        journal.close()
 
 
-async def _open(runner: web.AppRunner, config: Config) -> None:
-    await runner.setup()
-    context = None
-    if config.tls_cert:
+def _tls(config: Config) -> ssl.SSLContext | None:
+    if not config.tls_cert:
+        return None
+    try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(config.tls_cert, config.tls_key)
-    await web.TCPSite(runner, config.host, config.port, ssl_context=context).start()
+    except OSError as error:
+        raise Refusal("invalid", "tls-cert", f"{config.tls_cert} and its key: {error.strerror or error}") from None
+    return context
+
+
+def _listening(config: Config) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        return socket.create_server((config.host, config.port), family=family, backlog=128)
+    except OSError as error:
+        busy = "; another program uses it: choose another with --port, or 0 for any free one"
+        remedy = f"{config.host}:{config.port}: {error.strerror}{busy if error.errno == errno.EADDRINUSE else ''}"
+        raise Refusal("unavailable", "port", remedy) from None
+
+
+@contextmanager
+def _journal(config: Config) -> Iterator[Journal]:
+    journal = Journal(Path(config.journal) if config.journal else None)
+    try:
+        journal.start()
+    except OSError as error:
+        remedy = f"cannot write in {config.journal}: {error.strerror}; name another folder, or none with --journal ''"
+        raise Refusal("unwritable", "journal", remedy) from None
+    try:
+        yield journal
+    finally:
+        journal.close()
 
 
 def _address(runner: web.AppRunner, config: Config) -> str:
@@ -119,7 +170,9 @@ def _address(runner: web.AppRunner, config: Config) -> str:
 
 async def _warm(engines: Engines, adapter: str) -> None:
     """The default voice, the ear and a first connection, so that no caller pays for them."""
-    start_ear()
+    started = start_ear()
+    if started.ear is not None:
+        started.ear.close()
     try:
         await engines.warm(adapter)
     except (AdapterError, Refusal) as fault:
@@ -146,7 +199,7 @@ async def _reap(board: Switchboard) -> None:
         board.reap()
 
 
-async def _watch_lag() -> None:
+async def _watch_lag(board: Switchboard) -> None:
     """Say when the loop itself was held up: then every call was late at once."""
     loop = asyncio.get_running_loop()
     while True:
@@ -155,6 +208,7 @@ async def _watch_lag() -> None:
         late = loop.time() - due
         if late > LAG_NOTED_S:
             log.warning("the event loop was held up for %.0f ms", late * 1000.0)
+            board.noted_lag(late * 1000.0)
 
 
 async def _within(limit_s: float, work: Awaitable[None]) -> None:

@@ -42,6 +42,8 @@ class Line:
     call: Call | None = None
     timer: asyncio.TimerHandle | None = None
     since: float = 0.0
+    connections: int = 0
+    """How many calls have carried it; without one there is nothing to hold."""
 
 
 class Switchboard:
@@ -61,7 +63,7 @@ class Switchboard:
         self._lines: dict[str, Line] = {}
         self._calls: dict[str, Line] = {}
         self._negotiating = asyncio.Lock()
-        self._half_open = 0
+        self._setting_up = 0
         self._closing = False
         self._count = 0
 
@@ -74,6 +76,16 @@ class Switchboard:
     @property
     def sessions(self) -> int:
         return len(self._lines)
+
+    @property
+    def half_open(self) -> int:
+        """Calls that are being negotiated, and those answered that do not stand yet."""
+        return self._setting_up + sum(line.machine.state is State.NEGOTIATING for line in self._calls.values())
+
+    def noted_lag(self, late_ms: float) -> None:
+        """The loop was held up: every log says so."""
+        for line in self._lines.values():
+            line.session.note("loop_lag", "late", late_ms=round(late_ms, 1))
 
     def open(self, clocked: bool, setting: Setting | None = None) -> Line:
         """A new conversation. Raises Refusal `full`."""
@@ -109,64 +121,69 @@ class Switchboard:
         self.end(line, "fault")
         if call is not None:
             self._calls.pop(call.ident, None)
-            self._tasks.create_task(call.close(Ending.FAULT), name=f"close {call.ident}")
+            self._hang_up(call, Ending.FAULT)
 
     # calls ----------------------------------------------------------------------------------
 
     async def answer(self, offer: bytes, token: str | None, aec: bool | None) -> tuple[str, str]:
-        """(call id, SDP answer). `token` re-attaches to a held conversation. Raises Refusal."""
-        if self._half_open >= self.config.limits.half_open:
+        """(call id, SDP answer). `token` re-attaches to a held conversation. Raises Refusal; that changes nothing."""
+        if self.half_open >= self.config.limits.half_open:
             raise Refusal("full", "", "too many calls are being set up; call again in a second")
-        self._half_open += 1
-        line: Line | None = None
+        self._setting_up += 1
         try:
             async with self._negotiating:
-                line = await self._line_for(token)
-                call = Call(
-                    secrets.token_hex(16),
-                    line.session,
-                    microphone=self._microphone(line.session, aec),
-                    ice_servers=self._ice_servers(),
-                )
-                answer = await call.answer(offer)
-        except BaseException:
-            if line is not None and line.call is None:
-                self._unanswered(line)
-            raise
+                line = self._known(token) or self.open(clocked=True)
+                call = self._call(line.session, aec)
+                try:
+                    answer = await call.answer(offer)
+                except BaseException:
+                    if line.machine.state is State.NEW:
+                        self.end(line, "unanswered")
+                    raise
         finally:
-            self._half_open -= 1
-        line.call = call
-        line.session.on_connected = lambda: self._connected(line)
-        self._calls[call.ident] = line
-        self._tasks.create_task(self._run(line, call), name=f"call {call.ident}")
+            self._setting_up -= 1
+        if line.session.closed:
+            await call.close(Ending.HANGUP)
+            raise Refusal("full", "", "the conversation ended meanwhile; call again")
+        self._attach(line, call)
         return call.ident, answer
 
-    async def _line_for(self, token: str | None) -> Line:
-        if token:
-            for line in list(self._lines.values()):
-                if hmac.compare_digest(line.session.token.encode(), token.encode()):
-                    return await self._reattach(line)
-        line = self.open(clocked=True)
-        line.machine.fire(ConversationEvent.OFFER)
-        return line
+    def _known(self, token: str | None) -> Line | None:
+        """The conversation of a call that `token` names, if it is still here."""
+        given = (token or "").encode("utf-8", "replace")
+        found = None
+        for line in self._lines.values():
+            same = hmac.compare_digest(line.session.token.encode(), given)
+            if same and line.machine.state is not State.NEW:
+                found = line
+        return found
 
-    async def _reattach(self, line: Line) -> Line:
-        """The same conversation in a new call; the old call, if there is one, is over."""
-        old, line.call = line.call, None
-        if old is not None:
-            line.session.lost()
-            self._calls.pop(old.ident, None)
-            await old.close(Ending.HANGUP)
-        self._stop_timer(line)
-        line.machine.fire(ConversationEvent.REATTACH)
-        return line
+    def _call(self, session: Session, aec: bool | None) -> Call:
+        return Call(
+            secrets.token_hex(16),
+            session,
+            microphone=self._microphone(session, aec),
+            ice_servers=self._ice_servers(),
+        )
 
-    def _unanswered(self, line: Line) -> None:
-        """The offer failed: a new conversation ends, one that was held goes on being held."""
-        if line.session.peer.epoch or line.session.peer.script.parked or not line.session.peer.finished:
-            self._hold(line)
+    def _attach(self, line: Line, call: Call) -> None:
+        """From now on `call` carries the conversation; the old call, if there is one, is over."""
+        old, line.call = line.call, call
+        if line.machine.state is State.NEW:
+            line.machine.fire(ConversationEvent.OFFER)
         else:
-            self.end(line, "unanswered")
+            line.session.lost()
+            line.machine.fire(ConversationEvent.REATTACH)
+        if old is not None:
+            self._calls.pop(old.ident, None)
+            self._hang_up(old, Ending.HANGUP)
+        self._stop_timer(line)
+        line.session.on_connected = lambda: self._connected(line, call)
+        self._calls[call.ident] = line
+        self._tasks.create_task(self._run(line, call), name=f"call {call.ident}")
+
+    def _hang_up(self, call: Call, ending: Ending) -> None:
+        self._tasks.create_task(call.close(ending), name=f"close {call.ident}")
 
     def _microphone(self, session: Session, aec: bool | None) -> Callable[..., Ears]:
         def make(receiver: object, track: object) -> Ears:
@@ -189,23 +206,22 @@ class Switchboard:
             log.error("call %s failed", call.ident, exc_info=fault)
             ending = Ending.FAULT
         self._calls.pop(call.ident, None)
-        if line.call is not call:
-            return
-        line.call = None
-        self._ended(line, ending)
+        if line.call is call:
+            line.call = None
+            self._ended(line, ending)
 
-    def _connected(self, line: Line) -> None:
-        line.machine.fire(ConversationEvent.CONNECTED)
-        line.session.found()
+    def _connected(self, line: Line, call: Call) -> None:
+        """The call stands. One that was hung up meanwhile, or says it twice, changes nothing."""
+        if line.call is call and line.machine.state is State.NEGOTIATING:
+            line.machine.fire(ConversationEvent.CONNECTED)
+            line.connections += 1
+            line.session.found()
 
     def _ended(self, line: Line, ending: Ending) -> None:
-        match ending:
-            case Ending.LOST | Ending.REMOTE:
-                self._hold(line)
-            case Ending.TIMEOUT if line.session.peer.epoch or not line.session.peer.finished:
-                self._hold(line)
-            case _:
-                self.end(line, ending.value)
+        if ending in (Ending.LOST, Ending.REMOTE, Ending.TIMEOUT) and line.connections:
+            self._hold(line)
+        else:
+            self.end(line, ending.value)
 
     def _hold(self, line: Line) -> None:
         """Keep the conversation for a while; a new call may find it again."""
@@ -236,7 +252,7 @@ class Switchboard:
         if line is None or line.call is None:
             return
         old, line.call = line.call, None
-        if hold:
+        if hold and line.connections:
             self._hold(line)
         else:
             self.end(line, "hangup")
@@ -246,14 +262,13 @@ class Switchboard:
         """End what is idle or has lasted too long; called every few seconds."""
         now, limits = self._loop.time(), self.config.limits
         for line in list(self._lines.values()):
-            idle = now - line.session.touched > limits.idle_s and line.session.peer.finished
+            idle = now - line.session.touched > limits.idle_s
             if idle or now - line.since > limits.longest_s:
-                call = line.call
+                call, line.call = line.call, None
                 self.end(line, "idle" if idle else "too long")
                 if call is not None:
                     self._calls.pop(call.ident, None)
-                    line.call = None
-                    self._tasks.create_task(call.close(Ending.HANGUP))
+                    self._hang_up(call, Ending.HANGUP)
 
     async def close(self) -> None:
         """Hang up everyone, and wait for it."""

@@ -8,6 +8,8 @@ import { errorWords } from './words.js';
 const CONNECT_MS = 15_000;
 /** A short loss of the path heals by itself; after this (ms) it is taken for broken. */
 const PATIENCE_MS = 2_500;
+/** The server answers a hang-up in a few ms; one that does not is not waited for. */
+const FAREWELL_MS = 1_000;
 /** More than this (bytes) unsent means the path is gone; what is urgent does not queue behind it. */
 const MAX_BUFFERED = 256 * 1024;
 
@@ -45,6 +47,12 @@ export function placeCall({ http, iceServers, conversation, track, echo, mark, o
   }
 
   function close() {
+    forget();
+    pc.close();
+  }
+
+  /** From now on nobody hears what becomes of this connection. */
+  function forget() {
     if (ended) return;
     ended = true;
     clearTimeout(connectTimer);
@@ -54,7 +62,6 @@ export function placeCall({ http, iceServers, conversation, track, echo, mark, o
     now.onmessage = null;
     pc.onconnectionstatechange = null;
     pc.ontrack = null;
-    pc.close();
   }
 
   function watchState() {
@@ -92,16 +99,23 @@ export function placeCall({ http, iceServers, conversation, track, echo, mark, o
     await pc.setRemoteDescription({ type: 'answer', sdp });
   }
 
-  /** Tells the server and ends. @param {{hold?: boolean}} [how] `hold` keeps the conversation for 30 s */
-  function hangUp({ hold = false } = {}) {
-    close();
-    if (location) http.request(`${location}${hold ? '?hold=1' : ''}`, { method: 'DELETE', keepalive: true }).catch(() => {});
+  const tell = (hold) => http.request(`${location}${hold ? '?hold=1' : ''}`, { method: 'DELETE', keepalive: true }).catch(() => {});
+
+  /** Tells the server, then ends: a connection that closes first looks like one that was lost, and the conversation is held. */
+  function hangUp() {
+    forget();
+    if (!location) {
+      pc.close();
+      return;
+    }
+    const late = new Promise((done) => setTimeout(done, FAREWELL_MS));
+    void Promise.race([tell(false), late]).then(() => pc.close());
   }
 
   /** The page goes away: only what may outlive it still leaves. */
   function leave() {
     if (location && !('keepalive' in Request.prototype)) navigator.sendBeacon?.(http.withToken(`${location}/bye`));
-    else hangUp({ hold: true });
+    else if (location) void tell(true);
     close();
   }
 

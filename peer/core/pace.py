@@ -16,6 +16,8 @@ SMOOTHING = 0.2
 """Weight of the newest render in the EWMA: five renders decide, one does not."""
 MEMORY = 64
 """Renders whose spread the 95th percentile is taken from: more would remember another machine."""
+HICCUP = 5.0
+"""Times the expected: what takes longer is a stall or the first after cached ones, no measure of spread."""
 PATIENCE = 8
 """Clean landings before a rung that had failed is tried again; doubles with every failure."""
 MOST_PATIENCE = 512
@@ -36,11 +38,12 @@ class Cost:
         self.renders = 0
 
     def learn(self, audio_ms: float, render_ms: float) -> None:
-        if audio_ms <= 0:
+        """A chunk of `audio_ms` took `render_ms`; less than a frame says nothing of speed."""
+        if audio_ms < FRAME_MS:
             return
         expected = self.expect(audio_ms)
         if expected > 0:
-            self._spread.append(render_ms / expected)
+            self._spread.append(min(render_ms / expected, HICCUP))
         keep = 1.0 - SMOOTHING
         self._w = keep * self._w + 1
         self._x = keep * self._x + audio_ms

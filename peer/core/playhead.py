@@ -24,6 +24,7 @@ class Stage(StrEnum):
     IDLE = "idle"
     FLOWING = "flowing"
     HOLDING = "holding"
+    ENDING = "ending"
     CLOSING = "closing"
     TAILING = "tailing"
 
@@ -56,7 +57,7 @@ class Playhead:
             return True
         if self._frozen:
             return self.stage is Stage.FLOWING
-        if expecting:
+        if expecting and self.stage is not Stage.ENDING:
             return self._ring.depth >= FRAME
         return self._ring.depth > 0 or self.stage is Stage.FLOWING
 
@@ -73,6 +74,8 @@ class Playhead:
             return self._voice(n)
         if expecting and self.stage in (Stage.FLOWING, Stage.HOLDING):
             return self._hold(n)
+        if self._ring.depth and self.stage is Stage.ENDING:
+            return self._last(n, Kind.FILL)
         if self._ring.depth and not expecting:
             return self._last(n, Kind.VOICE)
         return self._silence(n)
@@ -111,7 +114,7 @@ class Playhead:
         """Nothing more may sound: what flows fades in the frame that is due. False: there is nothing to fade."""
         if self.stage is Stage.HOLDING:
             self._rest(TAIL_FRAMES)
-        if self.stage is not Stage.FLOWING:
+        if self.stage not in (Stage.FLOWING, Stage.ENDING):
             return False
         self._closing = self._fading()
         if self._closing is not None:
@@ -156,7 +159,11 @@ class Playhead:
             self._fade_in = True
             return Pull(n, Kind.HOLD)
         self._stitcher.finish()
-        return self._voice(n) if self._ring.depth >= FRAME else self._last(n, Kind.FILL)
+        if self._ring.depth <= FRAME:
+            return self._last(n, Kind.FILL)
+        pull = self._voice(n)
+        self.stage = Stage.ENDING
+        return pull
 
     def _last(self, n: int, kind: Kind) -> Pull:
         """What is left, less than a frame, then silence."""

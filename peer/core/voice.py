@@ -5,7 +5,6 @@ Knows no engine; a backend reports what it could honour.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -62,7 +61,7 @@ MAX_NAME = 64
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refusal("invalid", f"voice.{name}", "give a number")
     low, high = RANGES.get(name, (0.0, 1.0))
     if not low <= value <= high:

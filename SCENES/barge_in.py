@@ -1,0 +1,65 @@
+"""Barge-In: at any point, whatever was going on, speech stops at the next frame boundary and goes on coherently.
+
+Thousands of times at random: one frame fades within 5 ms, zeros follow, nothing that was written before is ever
+heard; then the caller resumes, says something else, or lets it be. No word is lost or doubled but the cut one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from . import shapes
+from .engines import Cost
+from .harness import Theatre
+from .scene import Performance, Stage, judged, together
+from .texts import STORY
+
+AN_ACT = 50
+"""Barge-ins of one conversation: enough for every order of events, few enough to be looked at."""
+COSTS = (Cost(1.0, 0.01), Cost(12.0, 0.25, 0.2), Cost(30.0, 0.7, 0.3))
+"""Instant, middling, hardly fast enough: the point of the stop falls into every stage."""
+SHAPES = (
+    shapes.text_oracle, shapes.clicks, shapes.provenance, shapes.log_equals_pcm, shapes.monotonic,
+    shapes.holes_declared, shapes.hard_stop, shapes.flushed, shapes.fast_reseed, shapes.zero_run,
+)  # fmt: skip
+
+
+def play(stage: Stage) -> Performance:
+    return together(judged(take.take(), *SHAPES) for take in _acts(stage))
+
+
+def _acts(stage: Stage) -> Iterator[Theatre]:
+    done = 0
+    while done < stage.repeats:
+        rng = random.Random(f"{stage.seed}/{done}")
+        barge_ins = min(AN_ACT, stage.repeats - done)
+        yield _act(stage, rng, barge_ins)
+        done += barge_ins
+
+
+def _act(stage: Stage, rng: random.Random, barge_ins: int) -> Theatre:
+    theatre = stage.theatre(cost=rng.choice(COSTS), seed=rng.randrange(1 << 30))
+    while len(theatre.of("barge")) < barge_ins:
+        if theatre.peer.finished:
+            theatre.say(" ".join(rng.sample(STORY, 3)))
+        theatre.run(rng.choice((rng.uniform(0, 60), rng.uniform(0, 1500))))
+        if theatre.barge_in().result == "done":
+            theatre.run(rng.choice((0.0, rng.uniform(0, 30), rng.uniform(0, 400))))
+            _go_on(theatre, rng)
+    return theatre.until_quiet()
+
+
+def _go_on(theatre: Theatre, rng: random.Random) -> None:
+    """What the caller does with the floor."""
+    match rng.randrange(4):
+        case 0:
+            theatre.say(rng.choice(STORY))
+        case 1:
+            theatre.resume()
+            theatre.run(rng.uniform(0, 200))
+            theatre.pause()
+            theatre.run(rng.uniform(0, 100))
+            theatre.resume()
+        case _:
+            theatre.resume()

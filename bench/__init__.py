@@ -1,0 +1,1 @@
+"""Figures, each next to its peer or limit of the same run; asserts nothing."""

@@ -1,0 +1,170 @@
+"""The renders of one session: asked of an engine, accepted piece by piece, asked again, given up.
+
+Knows no transport and no text: the core says what is due, the engines' hosts bring it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from functools import partial
+
+from .core.chunk import AudioChunk, Request, Ticket
+from .core.errors import AdapterError, Refusal, Unavailable
+from .core.orchestrator import Orchestrator
+from .core.timeline import Event, Record
+from .engines import Engines
+
+RETRY_S = 1.0
+"""Between two looks at an engine that cannot start, and before one that failed is asked again."""
+LONGEST_RETRY_S = 8.0
+"""The pause doubles while the same trouble lasts, up to this."""
+BUSY_S = 0.05
+"""An engine whose queue is full is asked again after this; waiting in line is no fault."""
+
+Spawn = Callable[[Callable[[], Coroutine[None, None, None]], str], asyncio.Task[None]]
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A chunk of which pieces were accepted and which has not landed."""
+
+    request: Request
+    samples: int = 0
+    render_ms: float = 0.0
+
+
+class Studio:
+    """`now` is the frame number, `after` is called after every call into the core, `spawn` owns the tasks,
+    `record` takes what the core cannot know: what a chunk had cost that was cut before it landed.
+    """
+
+    def __init__(
+        self, peer: Orchestrator, engines: Engines, render_s: float, now: Callable[[], int],
+        after: Callable[[], None], spawn: Spawn, record: Callable[[Event], None],
+    ) -> None:  # fmt: skip
+        self._peer = peer
+        self._engines = engines
+        self._render_s = render_s
+        self._now = now
+        self._after = after
+        self._spawn = spawn
+        self._record = record
+        self._clock = asyncio.get_running_loop().time
+        self._render: tuple[Ticket, asyncio.Task[None]] | None = None
+        self._warming: dict[str, asyncio.Task[None]] = {}
+        self._begun: _Begun | None = None
+        self._setbacks = 0
+
+    def attend(self, n: int) -> None:
+        """End what is stale, start what is due."""
+        if self._render is not None and self._render[0] != self._peer.outstanding:
+            self._render[1].cancel()
+            self._render = None
+        request = self._peer.next_request(n)
+        if request is not None:
+            self._render = (request.ticket, self._spawn(partial(self._rendered, request), "render"))
+        wanted = self._peer.wanted_adapter
+        if wanted is not None:
+            self.warm(wanted)
+
+    def close(self) -> None:
+        """Nothing is rendered or warmed any more."""
+        if self._render is not None:
+            self._render[1].cancel()
+            self._render = None
+        for task in self._warming.values():
+            task.cancel()
+        self._give_up()
+
+    # one request ----------------------------------------------------------------------------
+
+    async def _rendered(self, request: Request) -> None:
+        """One request to its engine, its pieces to the core. Cancelled when it is stale."""
+        started = self._clock()
+        try:
+            while not await self._tried(request, started):  # noqa: ASYNC110 (no event for "less busy")
+                await asyncio.sleep(BUSY_S)
+        except Unavailable as fault:
+            self._peer.engine_failed(self._now(), request.adapter, str(fault))
+            self._failed(request, str(fault))
+        except (AdapterError, Refusal) as fault:
+            self._failed(request, str(fault))
+        else:
+            if self._peer.outstanding == request.ticket:
+                self._failed(request, "the render ended without its last piece")
+
+    async def _tried(self, request: Request, started: float) -> bool:
+        """False if the engine's queue is full."""
+        deadline = self._clock() + self._peer.producer.depth_ms / 1000.0 + self._render_s
+        try:
+            async for chunk in self._engines.host(request.adapter).render(request, deadline):
+                self._accept(request, replace(chunk, render_ms=(self._clock() - started) * 1000.0))
+        except Refusal as refusal:
+            if refusal.code != "busy":
+                raise
+            return False
+        return True
+
+    def _accept(self, request: Request, chunk: AudioChunk) -> None:
+        if self._begun is not None and self._begun.request.ticket.chunk_id != request.ticket.chunk_id:
+            self._give_up()
+        if self._peer.accept(self._now(), request.ticket, chunk):
+            self._begun = self._begun or _Begun(request)
+            self._begun.samples += len(chunk.pcm)
+            self._begun.render_ms = chunk.render_ms
+            if chunk.last:
+                self._begun, self._setbacks = None, 0
+        self._after()
+
+    def _give_up(self) -> None:
+        """Frames of a chunk that was cut have left: the log says what it had cost until then."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return
+        ticket, ms = begun.request.ticket, round(begun.render_ms, 3)
+        facts = {
+            "chunk": ticket.chunk_id, "adapter": begun.request.adapter, "samples": begun.samples, "render_ms": ms,
+            "attempt": ticket.attempt,
+        }  # fmt: skip
+        self._record(Event(Record.CHUNK, self._now(), "render", "cut", "core", ms, facts))
+
+    def _failed(self, request: Request, why: str) -> None:
+        if self._render is not None and self._render[0] == request.ticket:
+            self._render = None
+        self._peer.fail(self._now(), request.ticket, why)
+        if not self._peer.healthy:
+            self._setbacks += 1
+            self.warm(request.adapter, min(RETRY_S * 2 ** (self._setbacks - 1), LONGEST_RETRY_S))
+        self._after()
+
+    # the engine -----------------------------------------------------------------------------
+
+    def warm(self, name: str, pause_s: float = 0.0) -> None:
+        """Have an engine started, and tell the core when it is there."""
+        task = self._warming.get(name)
+        if task is None or task.done():
+            self._warming[name] = self._spawn(partial(self._warmed, name, pause_s), "warm")
+
+    async def _warmed(self, name: str, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        why: str | None = None
+        while (fault := await self._started(name)) is not None:
+            if fault != why:
+                why = fault
+                self._peer.engine_failed(self._now(), name, fault)
+                self._after()
+            if name != self._peer.setting.adapter:
+                return
+            await asyncio.sleep(RETRY_S)
+        self._peer.engine_ready(self._now(), name)
+        self._after()
+
+    async def _started(self, name: str) -> str | None:
+        """Why the engine cannot start, or None: it has."""
+        try:
+            await self._engines.warm(name)
+        except (AdapterError, Refusal) as fault:
+            return str(fault)
+        return None

@@ -1,0 +1,81 @@
+"""The voice schema: what may be named, in which range, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peer.core.errors import Refusal
+from peer.core.voice import MAX_EMOTIONS, RANGES, Prosody, Voice, parse_voice
+
+
+def test_nothing_named_is_the_voice_as_it_was() -> None:
+    """An empty patch changes nothing."""
+    base = Voice("reed", Prosody(2.0), "de", {"joy": 0.5}, 1.2)
+    assert parse_voice({}, base) == base and parse_voice({}) == Voice()
+
+
+def test_only_what_is_named_changes() -> None:
+    """Also inside prosody; emotions are replaced as a whole."""
+    base = Voice("reed", Prosody(2.0, 0.5, 1.5), "de", {"joy": 0.5}, 1.2)
+    found = parse_voice({"prosody": {"pitch": -1}, "emotion_priors": {"calm": 1}}, base)
+    assert found.prosody == Prosody(-1.0, 0.5, 1.5) and found.timbre == "reed" and found.pace == 1.2
+    assert dict(found.emotion_priors) == {"calm": 1.0}
+
+
+@given(
+    st.builds(
+        Voice,
+        timbre=st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), max_size=64),
+        prosody=st.builds(Prosody, st.floats(-12, 12), st.floats(0, 2), st.floats(0, 2)),
+        accent=st.just("en-US"),
+        emotion_priors=st.dictionaries(st.text("abc", min_size=1), st.floats(0, 1), max_size=4),
+        pace=st.floats(0.5, 2.0),
+    )
+)
+def test_the_wire_brings_back_the_same_voice(voice: Voice) -> None:
+    """Through JSON and back, over any other voice."""
+    wire = json.loads(json.dumps(voice.to_wire()))
+    assert parse_voice(wire, Voice("x", Prosody(1.0), "fr", {"a": 0.1}, 0.7)) == voice
+
+
+BAD: list[tuple[object, str]] = [
+    ("loud", "voice"),
+    ({"tmbre": "x"}, "voice.tmbre"),
+    ({"prosody": 3}, "voice.prosody"),
+    ({"prosody": {"speed": 1}}, "voice.prosody.speed"),
+    ({"pace": True}, "voice.pace"),
+    ({"pace": "1"}, "voice.pace"),
+    ({"pace": math.nan}, "voice.pace"),
+    ({"pace": math.inf}, "voice.pace"),
+    ({"pace": 10**400}, "voice.pace"),
+    ({"timbre": "x" * 65}, "voice.timbre"),
+    ({"timbre": "a\nb"}, "voice.timbre"),
+    ({"accent": 5}, "voice.accent"),
+    ({"emotion_priors": {"joy": 2}}, "voice.emotion_priors.joy"),
+    ({"emotion_priors": {str(i): 0 for i in range(MAX_EMOTIONS + 1)}}, "voice.emotion_priors"),
+]
+
+
+@pytest.mark.parametrize(("value", "field"), BAD)
+def test_a_refusal_names_the_field(value: object, field: str) -> None:
+    """Type, range, unknown names and too many of them."""
+    with pytest.raises(Refusal) as found:
+        parse_voice(value)
+    assert found.value.field == field and found.value.remedy
+
+
+@pytest.mark.parametrize("name", list(RANGES))
+def test_the_ends_of_a_range_belong_to_it(name: str) -> None:
+    """Both are spoken, one step beyond is refused."""
+    for value, good in ((RANGES[name][0], True), (RANGES[name][1], True), (RANGES[name][1] + 0.1, False)):
+        patch: dict[str, object] = {"pace": value} if name == "pace" else {"prosody": {name.split(".")[1]: value}}
+        if good:
+            parse_voice(patch)
+        else:
+            with pytest.raises(Refusal):
+                parse_voice(patch)
