@@ -64,7 +64,7 @@ _installed = False
 @contextmanager
 def watch() -> Iterator[list[str]]:
     """What this process opens for writing while the block runs."""
-    global _installed  # noqa: PLW0603: a hook is for the life of the process
+    global _installed  # noqa: PLW0603
     if not _installed:
         install(lambda line: [seen.append(line) for seen in _watchers] and None)
         _installed = True

@@ -6,17 +6,24 @@ heard; then the caller resumes, says something else, or lets it be. No word is l
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 
 from . import shapes
+from .caller import Caller
 from .engines import Cost
 from .harness import Theatre
+from .live import perform
 from .scene import Performance, Stage, judged, together
+from .server import Server
+from .shapes.figures import Finding
 from .texts import STORY
 
 AN_ACT = 50
 """Barge-ins of one conversation: enough for every order of events, few enough to be looked at."""
+LIVE = 6
+"""Barge-ins of a live story: a few seconds; the thousands are told in virtual time."""
 COSTS = (Cost(1.0, 0.01), Cost(12.0, 0.25, 0.2), Cost(30.0, 0.7, 0.3))
 """Instant, middling, hardly fast enough: the point of the stop falls into every stage."""
 SHAPES = (
@@ -63,3 +70,28 @@ def _go_on(theatre: Theatre, rng: random.Random) -> None:
             theatre.resume()
         case _:
             theatre.resume()
+
+
+def live(stage: Stage) -> Performance:
+    """Against a real server: stopped at random points on both channels; the packets fall silent at the flush."""
+    rng = random.Random(stage.seed)
+
+    async def story(caller: Caller, _server: Server) -> list[Finding]:
+        await caller.answer(caller.ask("say", text=" ".join(STORY)))
+        for _ in range(LIVE):
+            await caller.until(lambda: caller.state() == "SPEAKING")
+            await asyncio.sleep(rng.uniform(0.05, 0.8))
+            ident = caller.ask("barge_in", rng.choice(("synchrony", "synchrony.now")))
+            assert (await caller.answer(ident))["result"] == "done"
+            await caller.until(lambda: caller.state() == "YIELDED")
+            await asyncio.sleep(rng.uniform(0.0, 0.3))
+            await caller.answer(caller.ask("resume"))
+        await caller.until(lambda: caller.state() == "SPEAKING")
+        await caller.answer(caller.ask("barge_in"))
+        await caller.answer(caller.ask("say", text=STORY[1]))
+        await caller.until(lambda: caller.state() == "IDLE")
+        return []
+
+    performance = perform(stage, story)
+    more = (shapes.hard_stop, shapes.flushed)
+    return Performance(performance.take, (*performance.findings, *(shape(performance.take) for shape in more)))

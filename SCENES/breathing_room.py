@@ -7,9 +7,12 @@ silence has decayed. The bound is a relation: the render of the first chunk, and
 from __future__ import annotations
 
 from . import shapes
-from .audit import watch
+from .audit import open_for_writing, watch
+from .caller import Caller
+from .live import perform
 from .scene import Performance, Stage
-from .shapes.figures import found
+from .server import Server
+from .shapes.figures import Finding, found
 from .texts import SHORT
 
 PAUSES_MS = (0, 300, 1500)
@@ -26,3 +29,19 @@ def play(stage: Stage) -> Performance:
     no_file = found("no_file", files)
     judged = [shape(take) for shape in (*shapes.ALWAYS, shapes.no_underflow, shapes.first_audio_before_silence)]
     return Performance(take, (*judged, no_file))
+
+
+def live(stage: Stage) -> Performance:
+    """Against a real server: the same words, heard by a caller; no file opened by server or worker."""
+    return perform(stage, _talk)
+
+
+async def _talk(caller: Caller, server: Server) -> list[Finding]:
+    held: list[str] = []
+    for text in SHORT[:4]:
+        ident = caller.ask("say", text=text)
+        await caller.answer(ident)
+        await caller.until(lambda: caller.state() in ("SPEAKING", "DRAINING"))
+        held += [name for pid in server.workers() for name in open_for_writing(pid)]
+        await caller.until(lambda: caller.state() == "IDLE")
+    return [found("no_file_held", [f"a worker holds {name} open for writing" for name in held])]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from adapters.base import TTSAdapter
 from adapters.voices.tone import Tone
@@ -33,6 +34,8 @@ class ModelEngine:
     cost: Cost = field(default_factory=Cost)
     seed: int = 1
     slow: Callable[[float], float] = lambda _now: 1.0
+    grain_ms: float | None = None
+    """Pieces are cut to this length: an engine that is slow would not bring them whole. None: as they come."""
     faults: dict[int, str] = field(default_factory=dict)
     """Render number → "raise" (dies before the first piece), "die" (after it), "nan", "rate", "huge"."""
     renders: int = 0
@@ -44,17 +47,35 @@ class ModelEngine:
         self.asked.append(request)
         fault = self.faults.get(number)
         rng = random.Random(f"{self.seed}/{number}")
-        factor = rng.lognormvariate(0.0, self.cost.jitter) * self.slow(now_ms) if self.cost.jitter else self.slow(now_ms)
+        factor = (
+            rng.lognormvariate(0.0, self.cost.jitter) * self.slow(now_ms) if self.cost.jitter else self.slow(now_ms)
+        )
         at = now_ms + self.cost.overhead_ms * factor
         if fault == "raise":
             yield at, "the engine died"
             return
-        for i, piece in enumerate(self.adapter.render(request)):
+        for i, piece in enumerate(self._grains(request)):
             at += self.cost.ratio * factor * piece.duration_ms
             yield at, _damaged(replace(piece, render_ms=at - now_ms), fault)
             if fault == "die" and i == 0:
                 yield at, "the engine died"
                 return
+
+    def _grains(self, request: Request) -> Iterator[AudioChunk]:
+        for piece in self.adapter.render(request):
+            grain = len(piece.pcm) if self.grain_ms is None else round(self.grain_ms * piece.sample_rate / 1000)
+            yield from _cut(piece, grain) if len(piece.pcm) > grain else (piece,)
+
+
+def _cut(piece: AudioChunk, grain: int) -> Iterator[AudioChunk]:
+    """`piece` in grains of `grain` samples; a word goes with the samples in which it begins."""
+    start = piece.cursor - len(piece.pcm)
+    cuts = [*range(0, len(piece.pcm), grain), len(piece.pcm)]
+    for low, high in pairwise(cuts):
+        end = high == len(piece.pcm)
+        mine = (m for m in piece.markers if (low == 0 or m.at >= start + low) and (end or m.at < start + high))
+        last, eos = piece.last and end, piece.eos and end
+        yield replace(piece, pcm=piece.pcm[low:high], markers=tuple(mine), cursor=start + high, last=last, eos=eos)
 
 
 def _damaged(piece: AudioChunk, fault: str | None) -> AudioChunk:

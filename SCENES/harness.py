@@ -59,8 +59,8 @@ class Theatre:
     _ledger: Ledger = field(default_factory=Ledger)
     _next_frame: int = 0
     _queue: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _order: "itertools.count[int]" = field(default_factory=itertools.count)
-    _ids: "itertools.count[int]" = field(default_factory=itertools.count)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+    _ids: itertools.count[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
         setting = Setting(self.adapter, Voice(), self.mode)
@@ -108,7 +108,7 @@ class Theatre:
     def at(self, when: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (max(when, self.now), next(self._order), what))
 
-    def run(self, ms: float) -> "Theatre":
+    def run(self, ms: float) -> Theatre:
         """Let `ms` pass."""
         end = self.now + ms
         while True:
@@ -124,7 +124,7 @@ class Theatre:
                 self.now = end
                 return self
 
-    def until_quiet(self, most_ms: float = 600_000) -> "Theatre":
+    def until_quiet(self, most_ms: float = 600_000) -> Theatre:
         """Until nothing sounds and nothing is owed; a story that never ends is an error."""
         end = self.now + most_ms
         while not self.peer.finished or self._queue:

@@ -2,6 +2,7 @@
 
 Knows no network: the track's own pacer stands for the call.
 """
+# ruff: noqa: ASYNC110
 
 from __future__ import annotations
 
@@ -35,16 +36,18 @@ class SlowHost:
         self.name = name
         self.warm_ups = 0
         self._ready = asyncio.Event()
+        self._starting = asyncio.Lock()
         self._model = model
         self._warm_s = warm_s
 
     async def start(self) -> None:
-        if self._ready.is_set():
-            return
-        await asyncio.sleep(self._warm_s)
-        self._model.adapter.warm_up()
-        self.warm_ups += 1
-        self._ready.set()
+        async with self._starting:
+            if self._ready.is_set():
+                return
+            await asyncio.sleep(self._warm_s)
+            self._model.adapter.warm_up()
+            self.warm_ups += 1
+            self._ready.set()
 
     async def render(self, request: Request, deadline: float) -> AsyncIterator[AudioChunk]:
         loop = asyncio.get_running_loop()
@@ -73,7 +76,7 @@ class Notes(Journal):
             self.rows.append(record)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Rehearsal:
     """One session and its listener. Verbs are for stories; `take` is what they leave."""
 
@@ -83,7 +86,7 @@ class Rehearsal:
     model: ModelEngine
     sent: list[Sent] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
-    _ids: "itertools.count[int]" = field(default_factory=itertools.count)
+    _ids: itertools.count[int] = field(default_factory=itertools.count)
 
     def say(self, text: str) -> None:
         ident = self._id()
@@ -99,7 +102,7 @@ class Rehearsal:
     async def quiet(self, most_s: float = 3600.0) -> None:
         """Until everything was heard."""
         async with asyncio.timeout(most_s):
-            while not self.session.peer.finished:
+            while not self.session.peer.finished:  # nobody tells; time is virtual
                 await asyncio.sleep(0.02)
 
     async def listen(self) -> None:

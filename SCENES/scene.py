@@ -22,6 +22,9 @@ from .take import Take
 COST = Cost(overhead_ms=12.0, ratio=0.25, jitter=0.1)
 """A middling engine: four times faster than it plays, with a start that is felt."""
 
+GRAIN_MS = 90.0
+"""One step of a token engine: what a modelled engine brings at once."""
+
 
 class Outcome(StrEnum):
     GREEN = "green"
@@ -62,9 +65,8 @@ class Stage:
 
     def model(self, cost: Cost = COST, seed: int | None = None) -> ModelEngine:
         """The engine's own samples at a modelled cost."""
-        return ModelEngine(
-            adapter=self.company.engine(self.engine), cost=cost, seed=self.seed if seed is None else seed
-        )
+        adapter = self.company.engine(self.engine)
+        return ModelEngine(adapter, cost, self.seed if seed is None else seed, grain_ms=GRAIN_MS)
 
     def theatre(self, cost: Cost = COST, **more: object) -> Theatre:
         return Theatre(engines={self.engine: self.model(cost)}, adapter=self.engine, **more)  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ class Chunk:
     landed_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Take:
     """`texts` are the utterances' sources by name; `raw` holds the engine's own samples by chunk, `rates` by engine.
 
@@ -108,11 +108,29 @@ class Take:
                 out[frame.n - first] = frame.pcm
         return out.reshape(-1)
 
+    def late(self) -> set[int]:
+        """Frames before which the server itself was late: numbers are missing, no sample is, and no engine was asked.
+
+        Only live: in virtual time every number is asked for.
+        """
+        holds = {number(row, "frame") for row in self.of("fill")}
+        return {
+            b.n
+            for a, b in pairwise(self.sent)
+            if b.n > a.n + 1
+            and not self.slots
+            and b.kind in ("voice", "cut")
+            and a.kind == "voice"
+            and b.position == a.position + FRAME
+            and not holds & set(range(a.n + 1, b.n))
+        }
+
     def stretches(self) -> Iterator[tuple[Sent, ...]]:
-        """Runs of frames that left one right after the other."""
+        """Runs of frames that left one right after the other; a late one still goes on where the last stopped."""
         if not self.sent:
             return
-        cuts = [i + 1 for i, (a, b) in enumerate(pairwise(self.sent)) if b.n != a.n + 1]
+        late = self.late()
+        cuts = [i + 1 for i, (a, b) in enumerate(pairwise(self.sent)) if b.n != a.n + 1 and b.n not in late]
         for start, end in pairwise([0, *cuts, len(self.sent)]):
             yield self.sent[start:end]
 

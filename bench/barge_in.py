@@ -17,7 +17,7 @@ from .budget import Budget
 from .row import Row, pair
 from .texts import STORY
 
-BEFORE_S = (0.55, 0.9)
+BEFORE_S = (0.4, 0.75)
 """Into the speech: within its first sentence, past what begins it."""
 AFTER_S = 0.25
 SENT_ON = ("voice", "cut")

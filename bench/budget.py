@@ -14,7 +14,7 @@ class Budget:
 
     trials: int = 30
     """Of a latency at the wire: the 95th percentile is then the second largest."""
-    page_trials: int = 15
+    page_trials: int = 10
     page_sessions: int = 2
     """Fresh pages: the phase of the audio callback differs from one to the next."""
     setups: int = 20
@@ -26,7 +26,7 @@ class Budget:
     narration_s: float = 300.0
     renders: int = 200
     appends: int = 5_000
-    first_calls: int = 40
+    first_calls: int = 10
     most_calls: int = 300
     settle_s: float = 2.0
     window_s: float = 4.0

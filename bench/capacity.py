@@ -5,6 +5,7 @@ Knows only what the server under test says of itself; beside it stock aiortc's o
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 
 from . import server
@@ -31,9 +32,10 @@ class Load:
 
 
 async def measure(budget: Budget) -> list[Row]:
-    async with server.ours("tone", timed=True, core=OURS_CORE) as child:
-        child.send_away(OTHER_CORE)
-        mine = await climb(child, budget)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        async with server.ours("tone", timed=True, core=OURS_CORE, journal=folder) as child:
+            child.send_away(OTHER_CORE)
+            mine = await climb(child, budget)
     async with server.stock(timed=True, core=OURS_CORE, speaking=True) as child:
         theirs = await climb(child, budget)
     peer = "stock aiortc track"
@@ -56,7 +58,7 @@ async def climb(target: Child, budget: Budget) -> Load:
             if found is None:
                 break
             held = found
-            calls += min(budget.first_calls, LARGE if found.p99 < EASY_MS and found.cpu < EASY_CPU else SMALL)
+            calls += LARGE if found.p99 < EASY_MS and found.cpu < EASY_CPU else SMALL
     return held
 
 

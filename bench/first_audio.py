@@ -15,8 +15,8 @@ from .row import Row, pair
 from .texts import OPENING
 from .wire import Caller, Sound
 
-LISTEN_S = 0.40
-"""After the text: eight times what the slowest start measured takes."""
+LISTEN_S = 0.30
+"""After the text: six times what the slowest start measured takes."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ async def at_wire(address: str, ours: bool, trials: int) -> Starts:
 
 async def _hush(caller: Caller) -> None:
     caller.barge_in()
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.15)
     caller.arrivals.clear()
 
 

@@ -42,7 +42,14 @@ class Row:
         met = {True: "yes", False: "NO", None: ""}[self.met]
         peer = f"{shown(self.against)}  {self.peer}"
         typical = "" if self.typical is None else f" ~ {shown(self.typical)}"
-        return self.name, f"{shown(self.figure)}{typical} {self.unit}", peer, f"{self.ratio:.2f}×", bound, met
+        return (
+            self.name,
+            f"{shown(self.figure)}{typical} {self.unit}",
+            peer,
+            "–" if math.isnan(self.ratio) else f"{self.ratio:.2f}×",
+            bound,
+            met,
+        )
 
     def to_wire(self) -> dict[str, object]:
         return {**asdict(self), "ratio": self.ratio, "met": self.met}

@@ -20,6 +20,9 @@ from aiortc.codecs.opus import OpusEncoder
 from aiortc.rtp import compute_audio_level_dbov
 
 from adapters.base import TTSAdapter
+from adapters.framing import Kind as FrameKind
+from adapters.framing import Parser, encode
+from adapters.voices.tone import PIECE
 from peer.config import Config
 from peer.core.chunk import AudioChunk, Request
 from peer.core.frame import Kind, Provenance, Pull, Span
@@ -35,7 +38,7 @@ from peer.engines import Engines
 from peer.host import EngineHost, InlineHost
 from peer.journal import Journal
 from peer.opus import TICK, Encoder, audio_frame
-from peer.outlets import frames
+from peer.pieces import chunk_of
 from peer.session import Identity, Session
 from peer.track import FRAME_S, VoiceTrack
 
@@ -47,6 +50,7 @@ from .texts import long
 NATIVE = 22_050
 """The embedded voice's rate: 441 samples a frame."""
 ORIGIN = Provenance("tone", 1, (0, 10), "u", 0)
+PIECE_FRAMES = PIECE / 24_000 / FRAME_S
 NO_PACKET = bytes(163)
 """As long as a packet is on average."""
 CHARACTERS = 4_000
@@ -62,20 +66,24 @@ class Cost:
     least: float
     typical: float
 
+    def per(self, frames: float) -> Cost:
+        """Of one frame, where a call was for several."""
+        return Cost(self.least / frames, self.typical / frames)
+
 
 def cost_of(found: Sequence[float]) -> Cost:
     return Cost(min(found), median(found))
 
 
 def timed(work: Callable[[], object], budget: Budget) -> Cost:
-    """Of one call; each repetition is the mean of `frames` calls."""
+    """Of one call, CPU of this thread; each repetition is the mean of `frames` calls."""
     work()
     found = []
     for _ in range(budget.repeats):
-        began = time.perf_counter_ns()
+        began = time.thread_time_ns()
         for _ in range(budget.frames):
             work()
-        found.append((time.perf_counter_ns() - began) / 1000.0 / budget.frames)
+        found.append((time.thread_time_ns() - began) / 1000.0 / budget.frames)
     return cost_of(found)
 
 
@@ -96,13 +104,18 @@ async def measure(budget: Budget) -> list[Row]:
     blocks = [speech[i : i + FRAME] for i in range(0, len(speech), FRAME)]
     stock = await _stock(blocks, budget)
     before = stock["frame"] + stock["level"] + stock["hop"]
-    encode, wrap = timed(_encode(blocks), budget), timed(_wrap(), budget)
-    pulls, made, whole, bare = [], [], [], []
+    opus, wrap = timed(_encode(blocks), budget), timed(_wrap(), budget)
+    pulls, made, accepted, whole, bare = [], [], [], [], []
     for _ in range(min(3, budget.repeats)):
         async with session() as (found, _):
             pulls.append(await _pulled(found, budget))
         async with session() as (found, spent):
             made.append(await _made(found, spent))
+        async with session() as (found, spent):
+            taken = Clocked(found.peer.accept)
+            found.peer.accept = taken  # type: ignore[method-assign, assignment]
+            await _made(found, spent)
+            accepted.append(taken.ns / 1000.0 / (found.peer.ring.read / FRAME))
         async with session() as (found, _):
             whole.append(await _received(found, budget))
         async with session() as (found, _):
@@ -110,9 +123,22 @@ async def measure(budget: Budget) -> list[Row]:
     pull, all_ours, recv = cost_of(pulls), cost_of(made), cost_of(whole)
     ours = cost_of([a + b - c for a, b, c in zip(made, bare, pulls, strict=True)])
     peer = "stock before its encoder"
+    parts = _parts(blocks, budget)
     return [
-        *_parts(blocks, budget),
-        row("Opus encode", encode, "aiortc's encoder", stock["encode"]),
+        *parts,
+        row("Opus encode", opus, "aiortc's encoder", stock["encode"]),
+        row(
+            "accept: a piece's checks, digest, resampling, stitch",
+            cost_of(accepted),
+            "resampling and stitch alone",
+            sum(each.figure for each in parts if each.name.startswith(("resample", "stitch"))),
+        ),
+        row(
+            "framing: a piece from the engine's process",
+            timed(_framing(), budget).per(PIECE_FRAMES),
+            "its samples as float32",
+            timed(_cast(), budget).per(PIECE_FRAMES).least,
+        ),
         row("packet wrap", wrap, "AudioFrame from numpy", stock["frame"]),
         row("pull path: session.read_frame", pull, peer, before, 15.0),
         row("render to pull: all but the engine and the encoder", all_ours, peer, before),
@@ -184,6 +210,20 @@ def _wrap() -> Callable[[], object]:
     return wrap
 
 
+def _framing() -> Callable[[], object]:
+    """A piece as the host gets it: off the socket, its fields read."""
+    pcm = (signal_of(1)[:PIECE].astype(np.float32) / 32768.0).tobytes()
+    fields = {"sample_rate": 24_000, "format": "f32", "markers": [["word", 0, 0, 5, "hello"]], "cursor": PIECE,
+              "last": False, "eos": False, "render_ms": 1.0, "state": 0}  # fmt: skip
+    data, parser = encode(FrameKind.PIECE, 1, fields, pcm), Parser()
+    return lambda: [chunk_of(frame) for frame in parser.feed(data)]
+
+
+def _cast() -> Callable[[], object]:
+    data = signal_of(1)[:PIECE].astype("<f4").tobytes()
+    return lambda: np.frombuffer(data, "<f4").astype(np.float32)
+
+
 async def _stock(blocks: list[np.ndarray], budget: Budget) -> dict[str, float]:
     """What aiortc does per frame of a raw track."""
     block, encoder, n = _endless(blocks), OpusEncoder(), iter(range(10**9))
@@ -202,17 +242,32 @@ async def _stock(blocks: list[np.ndarray], budget: Budget) -> dict[str, float]:
 
 
 async def _timed(work: Callable[[], Awaitable[object]], budget: Budget) -> float:
+    """CPU of all threads, the executor's included."""
     found = []
     for _ in range(budget.repeats):
-        began = time.perf_counter_ns()
+        began = time.process_time_ns()
         for _ in range(budget.frames):
             await work()
-        found.append((time.perf_counter_ns() - began) / 1000.0 / budget.frames)
+        found.append((time.process_time_ns() - began) / 1000.0 / budget.frames)
     return min(found)
 
 
+class Clocked:
+    """A function whose time is counted."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+        self.ns = 0
+
+    def __call__(self, *arguments: object) -> object:
+        began = time.thread_time_ns()
+        found = self._function(*arguments)
+        self.ns += time.thread_time_ns() - began
+        return found
+
+
 class Spent:
-    """Nanoseconds inside the engine: not ours."""
+    """CPU nanoseconds inside the engine: not ours."""
 
     def __init__(self) -> None:
         self.ns = 0
@@ -230,12 +285,12 @@ class Watched:
         self._adapter.warm_up()
 
     def render(self, request: Request) -> Iterator[AudioChunk]:
-        began = time.perf_counter_ns()
+        began = time.thread_time_ns()
         for piece in self._adapter.render(request):
-            self._spent.ns += time.perf_counter_ns() - began
+            self._spent.ns += time.thread_time_ns() - began
             yield piece
-            began = time.perf_counter_ns()
-        self._spent.ns += time.perf_counter_ns() - began
+            began = time.thread_time_ns()
+        self._spent.ns += time.thread_time_ns() - began
 
     def close(self) -> None:
         self._adapter.close()
@@ -296,9 +351,12 @@ async def _made(found: Session, spent: Spent) -> float:
     """All of our work per frame, rendering included: the mean over the whole speech."""
     before, began = spent.ns, time.process_time_ns()
     count = 0
-    async for _ in frames(found):
+    while not (found.peer.finished and count):
+        async with asyncio.timeout(SPIN_S):
+            await found.wake()
+        found.read_frame(count)
         count += 1
-    return (time.process_time_ns() - began - (spent.ns - before)) / 1000.0 / max(1, count)
+    return (time.process_time_ns() - began - (spent.ns - before)) / 1000.0 / count
 
 
 class NoEncoder:

@@ -26,7 +26,7 @@ STATUS = {
 }  # fmt: skip
 """Refusal codes with a status of their own; all others are 400."""
 RETRY_AFTER_S = {"full": "5", "busy": "1", "too_fast": "1"}
-_BEGUN = "synchrony.begun"
+_BEGUN = web.RequestKey("synchrony.begun", bool)
 ADDRESSES = 1024
 """Addresses whose rate is remembered; the oldest are forgotten first."""
 HEADERS = {

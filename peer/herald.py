@@ -27,6 +27,8 @@ class Herald:
         self._spoken: dict[str, list[int]] = {}
         self._told_at = -SPOKEN_FRAMES
         self._unwell: set[str] = set()
+        self.utterance: Callable[[], str | None] = lambda: None
+        """What sounds, or would: asked when speech moves."""
 
     def subscribe(self, listener: Reply) -> Callable[[], None]:
         self._count += 1
@@ -58,7 +60,8 @@ class Herald:
                 self._word(event)
             case Record.SPEECH if "state" in facts:
                 self._flush(event.frame)
-                self.tell({"event": "speech", "frame": event.frame, "state": facts["state"]})
+                named = {"utterance": found} if (found := self.utterance()) is not None else {}
+                self.tell({"event": "speech", "frame": event.frame, "state": facts["state"], **named})
             case Record.CONFIG if event.stage == "applied" and event.result == "done":
                 self.tell({"event": "config", "frame": event.frame, **facts})
             case Record.CONFIG if event.stage == "applied" and event.result == "failed":

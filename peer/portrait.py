@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from .core.messages import PROTOCOL
 from .core.orchestrator import Orchestrator
 from .core.pcm import FRAME, RATE
 from .core.timeline import Event, Record
@@ -16,7 +18,16 @@ from .core.wish import Setting
 from .journal import SCHEMA
 
 
-def header(ident: str, seed: int, clocked: bool, setting: Setting, version: str, about: Mapping[str, object]) -> Event:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`ident` names the session everywhere, `token` re-attaches to it and is shown to its page only."""
+
+    ident: str
+    token: str
+    seed: int
+
+
+def header(identity: Identity, clocked: bool, setting: Setting, version: str, about: Mapping[str, object]) -> Event:
     """The first record of a log: what its samples depend on."""
     return Event(
         Record.HEADER,
@@ -24,8 +35,8 @@ def header(ident: str, seed: int, clocked: bool, setting: Setting, version: str,
         "begin",
         fields={
             "schema": SCHEMA,
-            "session": ident,
-            "seed": seed,
+            "session": identity.ident,
+            "seed": identity.seed,
             "sample_rate": RATE,
             "frame_samples": FRAME,
             "clocked": clocked,
@@ -37,6 +48,18 @@ def header(ident: str, seed: int, clocked: bool, setting: Setting, version: str,
             "threads": os.cpu_count(),
         },
     )
+
+
+def hello(identity: Identity, peer: Orchestrator, n: int) -> dict[str, object]:
+    """What a page is told first, at frame `n`."""
+    return {
+        "protocol": PROTOCOL,
+        "session": identity.ident,
+        "token": identity.token,
+        "frame": n,
+        "speech": peer.speech.state.value,
+        **peer.setting.to_wire(),
+    }
 
 
 def snapshot(peer: Orchestrator, n: int) -> dict[str, object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from .answers import Answers
@@ -17,7 +16,6 @@ from .core.errors import Refusal
 from .core.frame import Kind, Pull
 from .core.machines import Speech
 from .core.messages import (
-    PROTOCOL,
     Abandon,
     BargeIn,
     Cause,
@@ -30,15 +28,16 @@ from .core.messages import (
     Say,
 )
 from .core.orchestrator import Orchestrator, Outcome
-from .core.pcm import FRAME, FRAME_MS, Int16
+from .core.pcm import FRAME_MS, Int16
 from .core.timeline import Event, Record
 from .core.wish import Setting
 from .engines import Engines
+from .farend import FarEnd
 from .herald import Herald
 from .journal import Journal
 from .lull import Lull
 from .microphone import SURFACE as MICROPHONE
-from .portrait import header, snapshot
+from .portrait import Identity, header, hello, snapshot
 from .seams import Reply
 from .studio import Studio
 from .taps import Taps
@@ -53,15 +52,6 @@ POLL_FRAMES = 5
 """POLL_S in frames: so much time passes for a session whose clock are its pulls."""
 _BUG = Refusal("fault", "", "this conversation met a fault of ours and ends; call again")
 _GONE = Refusal("gone", "", "this conversation has ended; call again")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """`ident` names the session everywhere, `token` re-attaches to it and is shown to its page only."""
-
-    ident: str
-    token: str
-    seed: int
 
 
 class Session:
@@ -92,8 +82,7 @@ class Session:
         self._answers = Answers(config.limits.answers)
         self._lull = Lull(config.resume_after_s, lambda: self._attempt(self._resume_by_itself))
         self._poll: asyncio.TimerHandle | None = None
-        self._rtp_zero: int | None = None
-        self._last_played: int | None = None
+        self._far = FarEnd()
         self._lost_at: int | None = None
         self._logged = True
         """False while records of this session are being lost."""
@@ -110,12 +99,12 @@ class Session:
             self.peer, engines, config.limits.render_s, lambda: self.now, lambda: self._after(self.now), self._spawn,
             self._record,
         )  # fmt: skip
+        self.herald.utterance = self._utterance
         version = engines.descriptor(setting.adapter).version
-        self._record(header(identity.ident, identity.seed, clocked, setting, version, capabilities()))
+        self._record(header(identity, clocked, setting, version, capabilities()))
         self._studio.warm(setting.adapter)
 
     # the clock ------------------------------------------------------------------------------
-
     @property
     def now(self) -> int:
         """The frame number now; without a clock, that of the next pull."""
@@ -124,7 +113,6 @@ class Session:
         return int((self._loop.time() - self._origin) * 1000.0 / FRAME_MS)
 
     # Source: what an outlet pulls -----------------------------------------------------------
-
     @property
     def origin(self) -> float:
         return self._origin
@@ -165,11 +153,9 @@ class Session:
             await self._moved.wait()
 
     def sent(self, n: int, rtp: int | None) -> None:
-        if rtp is not None and self._rtp_zero is None:
-            self._rtp_zero = (rtp - n * FRAME) % 2**32
+        self._far.sent(n, rtp)
 
     # Conversation: what a call talks to -----------------------------------------------------
-
     @property
     def source(self) -> Session:
         return self
@@ -179,14 +165,7 @@ class Session:
         return self.identity.token
 
     def hello(self) -> Mapping[str, object]:
-        return {
-            "protocol": PROTOCOL,
-            "session": self.identity.ident,
-            "token": self.identity.token,
-            "frame": self.now,
-            "speech": self.peer.speech.state.value,
-            **self.peer.setting.to_wire(),
-        }
+        return hello(self.identity, self.peer, self.now)
 
     def subscribe(self, listener: Reply) -> Callable[[], None]:
         return self.herald.subscribe(listener)
@@ -270,8 +249,8 @@ class Session:
             self._lull.cancel()
         if outcome.result == "done":
             # Two frames on, nothing of the old speech is due any more: the fade may be the next one.
-            rtp = None if self._rtp_zero is None else (self._rtp_zero + (n + 2) * FRAME) % 2**32
-            flush = {"epoch": self.peer.epoch, "cause": message.cause.value, "id": message.id, "rtp": rtp}
+            about = {"cause": message.cause.value, "id": message.id, "rtp": self._far.rtp_of(n + 2)}
+            flush = {"epoch": self.peer.epoch, **about}
             self.herald.tell({"event": "flush", "frame": n, **flush})
             if message.cause is Cause.VOICE:
                 self._lull.begin()
@@ -297,15 +276,14 @@ class Session:
             return
         n = self.now
         self._lost_at = n
-        self._rtp_zero = None
-        if self._last_played is not None:
-            self.peer.played(n, self._last_played)
+        if self._far.last is not None:
+            self.peer.played(n, self._far.last)
+        self._far.forget()
         self._lull.cancel()
         self._lull.hear(False)
         if self.peer.speech.state in (Speech.PRIMING, Speech.SPEAKING, Speech.DRAINING):
             self.peer.barge_in(n, BargeIn("lost", Cause.LOST))
         self._record(Event(Record.PEER_LOST, n, "held", surface="transport"))
-        self._last_played = None
         self._after(n)
 
     def found(self) -> None:
@@ -320,13 +298,9 @@ class Session:
         self._after(n)
 
     def _playout(self, report: Playout) -> None:
-        if self._rtp_zero is None:
-            return
         n = self.now
-        ago = ((n * FRAME + self._rtp_zero) - report.rtp) % 2**32
-        played = n - ago // FRAME
-        if ago < 2**31 and played >= 0:
-            self._last_played = played
+        played = self._far.plays(n, report.rtp)
+        if played is not None:
             self.peer.played(n, played)
             facts = {"played": played, "jitter_ms": report.jitter_ms, "concealed": report.concealed}
             self._record(Event(Record.HEARD, n, "heard", "ok", "channel", 0.0, facts))
@@ -388,6 +362,10 @@ class Session:
         if logged is not self._logged:
             self._logged = logged
             self.herald.logged(event.frame, logged)
+
+    def _utterance(self) -> str | None:
+        found = self.peer.script.first or self.peer.script.parked
+        return found.id if found is not None else None
 
     def _description(self) -> dict[str, object]:
         return {**self._capabilities(), "session": {**self.hello(), "health": self._engines.health()}}

@@ -96,10 +96,12 @@ class Studio:
                 self._failed(request, "the render ended without its last piece")
 
     async def _tried(self, request: Request, started: float) -> bool:
-        """False if the engine's queue is full."""
+        """False if the engine's queue is full. An engine that starts, or starts again, is waited for."""
+        host = self._engines.host(request.adapter)
+        await host.start()
         deadline = self._clock() + self._peer.producer.depth_ms / 1000.0 + self._render_s
         try:
-            async for chunk in self._engines.host(request.adapter).render(request, deadline):
+            async for chunk in host.render(request, deadline):
                 self._accept(request, replace(chunk, render_ms=(self._clock() - started) * 1000.0))
         except Refusal as refusal:
             if refusal.code != "busy":

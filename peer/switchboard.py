@@ -27,8 +27,9 @@ from .core.wish import Setting
 from .engines import Engines
 from .journal import Journal
 from .microphone import Microphone
+from .portrait import Identity
 from .seams import Conversation
-from .session import Identity, Session
+from .session import Session
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ const HELD = new Set(['lost', 'remote']);
 const CONFIGURE_MS = 60_000;
 /** A live server answers in a few ms; a browser takes 8 s to see that one is gone. */
 const DOUBT_MS = 2_000;
+const NEW_ONE = 'The earlier conversation was over; this is a new one.';
 
 /**
  * @param {{store: ReturnType<import('./store.js').createStore>, http: ReturnType<import('./http.js').createHttp>,
@@ -33,6 +34,8 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
   let again = null;
   let endTelemetry = () => {};
   let afterHello = [];
+  /** The token this call was placed with: the conversation it hopes to find. */
+  let hoped = '';
 
   const { dispatch } = store;
   const requests = createRequests((text, lane) => call?.send(text, lane) ?? false);
@@ -53,11 +56,12 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
 
   function place() {
     const kept = memory.conversation();
+    hoped = kept && Date.now() - kept.at < memory.HELD_MS ? kept.token : '';
     mark('call');
     call = placeCall({
       http,
       iceServers: iceServers(),
-      conversation: kept && Date.now() - kept.at < memory.HELD_MS ? kept.token : '',
+      conversation: hoped,
       track: microphone().track,
       echo: store.get().mic.wanted ? microphone().echo() : null,
       mark,
@@ -85,7 +89,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     // a held conversation that is no longer known: once more, as a new one
     if (trouble.code === 'unknown' && memory.conversation()) {
       memory.keepConversation(null);
-      tell('info', 'The earlier conversation was over; this is a new one.');
+      tell('info', NEW_ONE);
       place();
       return;
     }
@@ -148,6 +152,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
   function greeted(event) {
     mark('hello');
     tries = 0;
+    if (hoped && event.token !== hoped) tell('info', NEW_ONE);
     if (typeof event.token === 'string') memory.keepConversation(event.token);
     dispatch({ ...event, type: 'hello' });
     if (event.protocol !== undefined && event.protocol !== PROTOCOL) {

@@ -52,6 +52,11 @@ function settleSpoken(utterances) {
   return utterances.map((one) => (one.fate === 'speaking' ? { ...one, fate: 'heard' } : one));
 }
 
+/** What was under way in a conversation that is over: nobody will say it. */
+function cutShort(utterances) {
+  return utterances.map((one) => (one.fate === 'speaking' || one.fate === 'queued' ? { ...one, fate: 'cut' } : one));
+}
+
 function change(utterances, id, how) {
   return utterances.map((one) => (one.id === id ? { ...one, ...how(one) } : one));
 }
@@ -131,11 +136,12 @@ export function reduce(state, event) {
         ...state, phase: 'live', tries: 0, rejoin: false, session: String(event.session ?? ''),
         error: lasting(state.error),
         config: configOf(event), speech: String(event.speech ?? 'idle').toLowerCase(),
+        utterances: String(event.session ?? '') === state.session ? state.utterances : cutShort(state.utterances),
       };
     case 'ended':
       return {
         ...state, ...quiet, phase: 'idle', farewell: event.text ?? '', rejoin: Boolean(event.rejoin),
-        utterances: state.utterances.map((one) => (one.fate === 'speaking' || one.fate === 'queued' ? { ...one, fate: 'cut' } : one)),
+        utterances: cutShort(state.utterances),
       };
     case 'rejoin':
       return { ...state, rejoin: event.on };

@@ -33,3 +33,5 @@ __all__ = [
     "text_oracle",
     "zero_run",
 ]
+
+# ruff: noqa: N999

@@ -110,10 +110,11 @@ def holes_declared(take: Take) -> Finding:
     """Where no frame left there was nothing to say, or a hole that the log names; speech never just stops."""
     kinds = dict(take.slots)
     holds = {number(row, "frame") for row in take.of("fill")}
+    late = take.late()
     faults: list[str] = []
     holes = 0
     for a, b in pairwise(take.sent):
-        if b.n == a.n + 1:
+        if b.n == a.n + 1 or b.n in late:
             continue
         holes += 1
         missing = range(a.n + 1, b.n)
@@ -121,4 +122,4 @@ def holes_declared(take: Take) -> Finding:
             faults.append(f"frames {a.n + 1} to {b.n - 1} neither left nor were held")
         elif a.kind == "voice" and a.voiced == FRAME and not any(n in holds for n in missing):
             faults.append(f"speech stops at frame {a.n} and the log does not say why")
-    return found("holes_declared", faults, holes=holes)
+    return found("holes_declared", faults, holes=holes, late=len(late))

@@ -59,9 +59,19 @@ def first_audio_before_silence(take: Take) -> Finding:
 
 
 def no_underflow(take: Take) -> Finding:
-    """Never was a frame due that was not written, but where the log says that text or engine were missing."""
-    faults = [f"{row['stage']} at frame {row['frame']}" for row in take.of("fill")]
-    return found("no_underflow", faults, holes=len(faults))
+    """Never was a frame due that was not written.
+
+    A hole while the first chunk of a speech is still being rendered is counted apart: it is the price of beginning
+    with that chunk's first piece, and it is declared.
+    """
+    firsts: dict[tuple[str, int], Chunk] = {}
+    for chunk in take.chunks().values():
+        firsts.setdefault((chunk.utterance, chunk.epoch), chunk)
+    rendering = [(c.asked_at, c.landed_at) for c in firsts.values() if c.landed_at is not None]
+    holes = [number(row, "frame") for row in take.of("fill")]
+    early = [n for n in holes if any(a <= n <= b + 1 for a, b in rendering)]
+    faults = [f"hole at frame {n}" for n in holes if n not in early]
+    return found("no_underflow", faults, holes=len(holes), in_first_chunk=len(early))
 
 
 def depth_in_band(take: Take) -> Finding:

@@ -135,8 +135,8 @@ def blind_clicks(take: Take) -> Finding:
         own = np.pad(blind_scores(np.concatenate([_intended(frame, known, chunks) for frame in frames])), 1)
         most = np.maximum(UNPREDICTED, OWN * np.maximum(np.maximum(own[:-2], own[1:-1]), own[2:]))
         worst = max(worst, float((heard * UNPREDICTED / most).max(initial=0.0)))
-        for i in np.flatnonzero(heard > most):
-            faults.append(f"frame {frames[i].n}: {heard[i]:.0f}, where {most[i]:.0f} is speech")
+        sudden = np.flatnonzero(heard > most)
+        faults += [f"frame {frames[i].n}: {heard[i]:.0f}, where {most[i]:.0f} is speech" for i in sudden]
     return found("blind_clicks", faults, largest=round(worst, 1), most=UNPREDICTED)
 
 

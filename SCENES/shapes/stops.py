@@ -16,7 +16,10 @@ from .figures import Finding, found
 
 
 def hard_stop(take: Take) -> Finding:
-    """Barge-in at frame n: the last voiced frame is n + 1 at most, a 5 ms fade, then zeros until new speech."""
+    """Barge-in at frame n: the next frame that leaves, n + 1, is the last voiced one, a 5 ms fade; then zeros.
+
+    A server that is late gives that frame a later number, never another after it.
+    """
     epochs = {chunk.number: chunk.epoch for chunk in take.chunks().values()}
     numbers = [frame.n for frame in take.sent]
     faults: list[str] = []
@@ -24,17 +27,18 @@ def hard_stop(take: Take) -> Finding:
     barges = take.of("barge")
     for row in barges:
         n, epoch = number(row, "frame"), number(row, "epoch")
-        for i in range(bisect_left(numbers, n), len(take.sent)):
-            frame = take.sent[i]
+        stopped = False
+        for frame in take.sent[bisect_left(numbers, n) :]:
             old = [part for part in frame.parts if epochs.get(part.chunk, -1) < epoch]
             if frame.parts and not old:
                 break
-            if frame.loud:
-                latest = max(latest, frame.n - n)
-            if frame.n > n + 1 and (old or frame.loud):
+            if stopped and (old or frame.loud):
                 faults.append(f"barge-in at frame {n}: frame {frame.n} still sounds")
                 break
-            if frame.kind == "cut" and frame.n > n and not _fades(frame):
+            if frame.loud:
+                latest = max(latest, frame.n - n)
+            stopped = frame.n > n or frame.kind == "cut"
+            if frame.kind == "cut" and stopped and not _fades(frame):
                 faults.append(f"barge-in at frame {n}: frame {frame.n} does not fade within 5 ms")
     return found("hard_stop", faults, barge_ins=len(barges), last_voiced_after=latest)
 
@@ -55,7 +59,7 @@ def flushed(take: Take) -> Finding:
         while at < len(barges) and number(barges[at], "frame") + 1 < frame.n:
             at += 1
         least = number(barges[at - 1], "epoch") if at else 0
-        if any(epochs.get(part.chunk, -1) < least for part in frame.parts):
+        if frame.kind != "cut" and any(epochs.get(part.chunk, -1) < least for part in frame.parts):
             faults.append(f"frame {frame.n} holds speech of before the barge-in")
     dropped = sum(number(row, "dropped") for row in barges)
     return found("flushed", faults, barge_ins=len(barges), dropped_ms=round(dropped * 20 / FRAME))

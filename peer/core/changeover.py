@@ -66,7 +66,7 @@ class Changeover:
         old, new = self._producer.setting, wish.setting
         audible = (old.adapter, old.voice) != (new.adapter, new.voice)
         forced = self._producer.failed and old.adapter != new.adapter
-        if (self._producer.committed and not forced) or (self._producer.outstanding and not audible):
+        if self._producer.committed and not forced:
             return
         if audible and self._producer.in_sentence and not self._producer.hand_over(forced):
             return

@@ -46,10 +46,8 @@ class Sentence:
     state: bytes = b""
     number: int = 0
     marked_to: int = 0
-    _last: int = -1
-    """The character at which the last word began; words come in the order of the text."""
     _source: int = -1
-    """The source character at which it began."""
+    """The source character at which the last word began; words come in the order of the text."""
 
     @property
     def untouched(self) -> bool:
@@ -78,9 +76,8 @@ class Sentence:
         """
         added = []
         for marker in chunk.markers:
-            if marker.kind != "word" or marker.end <= marker.start or marker.start <= self._last:
+            if marker.kind != "word" or marker.end <= marker.start:
                 continue
-            self._last = marker.start
             self.marked_to = max(self.marked_to, marker.at)
             source = self.window.source_range(marker.start, marker.end)
             if source[1] <= source[0] or source[0] <= self._source:

@@ -30,9 +30,7 @@ START_S = 20.0
 STOP_S = 8.0
 """The server gives its calls 5 s to say goodbye."""
 CALL_MS = 10_000
-LONG = " ".join(
-    f"Sentence number {n} of this long story goes on about the weather and the sea." for n in range(1, 40)
-)
+LONG = " ".join(f"Sentence number {n} of this long story goes on about the weather and the sea." for n in range(1, 40))
 """Minutes of speech: nobody needs to hear the end of it."""
 
 T = TypeVar("T")
@@ -125,6 +123,14 @@ def frames(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
         for run, end in zip(runs, ends, strict=True):
             for n in range(run[0], end):
                 yield n, run[1]
+
+
+def chunks(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, int]]:
+    """(frame, chunk) where a frame begins to play a chunk, from the `frames` records of a journal."""
+    for record in records:
+        for run in record["runs"] if record["kind"] == "frames" else ():
+            for chunk, _, _ in run[3]:
+                yield run[0], chunk
 
 
 @dataclass

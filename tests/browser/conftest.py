@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
-
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from .caller import Caller, Server
@@ -136,7 +135,6 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
         if init:
             page.add_init_script(init)
         page.goto(caller.server.url)
-        page.locator("body[data-phase]").wait_for()
         return caller
 
     yield visit

@@ -1,10 +1,11 @@
 """A steady minute: the browser makes up no sound while one long narration plays.
 
-Knows no clock of the server's: concealment is counted by the browser, late loops are read from the server's log.
+Knows no clock of the server's: concealment is counted by the browser, and a witness beside it tells of the machine.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -17,8 +18,32 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 SETTLE_S = 5.0
 """NetEQ adapts to a new stream for so long."""
 MINUTE_S = 60.0
-HELD_UP = "the event loop was held up"
+LATE_S = 0.015
+"""Who sleeps 20 ms and is woken this late shares the machine with somebody else."""
 COUNTS = ("concealedSamples", "silentConcealedSamples", "concealmentEvents", "packetsLost", "packetsDiscarded")
+
+
+class Witness:
+    """A thread that only sleeps: how often the machine woke it too late. Ends with the `with` block."""
+
+    def __init__(self) -> None:
+        self.late = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Witness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            due = time.monotonic() + 0.02
+            time.sleep(0.02)
+            self.late += time.monotonic() - due > LATE_S
 
 
 def minute(caller: Caller) -> dict[str, float]:
@@ -28,24 +53,23 @@ def minute(caller: Caller) -> dict[str, float]:
     caller.page.get_by_text("In effect since chunk").wait_for()
     caller.speak(LONG)
     caller.page.wait_for_timeout(SETTLE_S * 1000)
-    before, started = caller.stats(), time.monotonic()
-    while time.monotonic() - started < MINUTE_S:
-        caller.page.wait_for_timeout(5_000)
-        assert caller.state["speech"] == "speaking"
+    before = caller.stats()
+    caller.page.wait_for_timeout(MINUTE_S * 1000)
     after = caller.stats()
-    assert after["packetsReceived"] - before["packetsReceived"] > MINUTE_S * 50 * 0.95
+    assert caller.state["speech"] == "speaking"
+    assert after["packetsReceived"] - before["packetsReceived"] > MINUTE_S * 50 * 0.9
     return {name: after[name] - before[name] for name in COUNTS}
 
 
 def test_nothing_is_concealed_in_a_steady_minute(open_page: OpenPage) -> None:
-    """No sample is made up by the browser; a minute in which the machine itself stood still is repeated once."""
-    for last in (False, True):
+    """No sample is made up by the browser; a minute in which the machine was busy with others is repeated once."""
+    for _ in range(2):
         caller = open_page()
-        log = len(caller.server.log())
-        counted = minute(caller)
-        print(counted)
+        with Witness() as witness:
+            counted = minute(caller)
         caller.hang_up()
-        if counted["concealedSamples"] == 0 or last or HELD_UP not in caller.server.log()[log:]:
+        print(f"{counted}; the machine was late {witness.late} times")
+        if counted["concealedSamples"] == 0 or witness.late == 0:
             break
-    assert counted["concealedSamples"] == 0, counted
+    assert counted["concealedSamples"] == 0, f"{counted}; the machine was late {witness.late} times"
     assert counted["packetsLost"] == 0

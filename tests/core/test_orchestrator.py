@@ -361,7 +361,7 @@ def test_a_failed_engine_is_not_asked_until_it_is_back() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32), st.integers(12, 60))
+@given(st.integers(0, 2**32), st.integers(25, 90))
 def test_the_ring_never_overflows(seed: int, frames: int) -> None:
     """An engine that sends pieces of any size beyond what was asked is a fault, not an exception."""
     rng = np.random.default_rng(seed)
@@ -385,16 +385,40 @@ def test_the_ring_never_overflows(seed: int, frames: int) -> None:
         assert peer.ring.depth <= peer.ring.capacity
 
 
+@pytest.mark.parametrize("rate_gap", [0, 1, 500])
+def test_an_engine_that_never_stops_fills_the_ring_and_no_more(rate_gap: int) -> None:
+    """Pieces as large as are taken, until nothing is; then the sentence's end still finds its room."""
+    for frames in range(45, 60):
+        peer = Orchestrator(
+            ModelCast({"tone": ModelEngine()}), Setting("tone", Voice(), Mode.LOW_LATENCY), 1, ring_frames=frames
+        )
+        peer.engine_ready(0, "tone")
+        peer.say(0, Say("i", TEXT))
+        request = peer.next_request(0)
+        assert request is not None
+        size, given_ = 8_000, 0
+        while size > rate_gap:
+            room = peer.producer._most(peer.producer._pending, peer.producer._sentence)  # type: ignore[arg-type]
+            if size > room:
+                size //= 2
+                continue
+            given_ += size
+            assert peer.accept(0, request.ticket, AudioChunk(np.ones(size, np.float32), 24_000, cursor=given_))
+        assert peer.accept(0, request.ticket, AudioChunk(cursor=given_, last=True, eos=True))
+        assert peer.ring.room >= 0
+
+
 def test_markers_from_nowhere_do_not_lose_words() -> None:
     """Words placed before the start or far beyond the end of a sentence are put right, each heard once."""
+
+    count = itertools.count()
 
     class Liar(ModelEngine):
         def render(self, request: Request, now_ms: float):  # type: ignore[no-untyped-def]
             for at, piece in super().render(request, now_ms):
                 if isinstance(piece, AudioChunk):
-                    moved = tuple(
-                        replace(m, at=m.at + (10**7 if i % 2 else -5_000)) for i, m in enumerate(piece.markers)
-                    )
+                    lies = (10**7 if next(count) % 2 else -50_000 for _ in piece.markers)
+                    moved = tuple(replace(m, at=m.at + lie) for m, lie in zip(piece.markers, lies, strict=True))
                     piece = replace(piece, markers=moved)
                 yield at, piece
 

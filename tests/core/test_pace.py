@@ -193,6 +193,25 @@ def test_halving_stops_where_smaller_costs_more() -> None:
         assert pace.rung >= 2
 
 
+def test_a_halved_chunk_is_still_sustainable() -> None:
+    """Half of 24 units would be 12, which costs more than it plays: it stops at 16."""
+    pace = Pace(RUNGS, Mode.LOW_LATENCY, told(120, 0.3))
+    pace.start()
+    pace.rung = 3
+    pace.landed(RUNGS[3], 120 + 0.3 * RUNGS[3], 0.0, RUNGS[3])
+    assert pace.rung == 2 and pace.move is Move.HALVE
+
+
+def test_it_grows_only_into_a_buffer_that_carries_the_next_rung() -> None:
+    """The buffer must outlast the larger render, else growing would make the hole it should prevent."""
+    for after, rung in ((200.0, 2), (260.0, 3)):
+        pace = Pace(RUNGS, Mode.LOW_LATENCY, told(120, 0.3))
+        pace.start()
+        assert pace.ask(100.0) is not None
+        pace.landed(RUNGS[2], 120 + 0.3 * RUNGS[2], 100.0, after)
+        assert pace.rung == rung
+
+
 def test_no_sustainable_rung_means_the_largest_and_strain() -> None:
     """Slower than real time at any size: no halving; only a simpler engine helps."""
     pace = Pace(RUNGS, Mode.LOW_LATENCY, told(50, 1.2))

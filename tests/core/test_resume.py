@@ -19,9 +19,10 @@ COSTS = (Cost(1, 0.01), Cost(20, 0.6), Cost(100, 0.2), Cost(10, 0.3, 0.5))
 
 
 def fresh(rng: random.Random) -> Theatre:
-    """A conversation that speaks TEXT with an engine of some speed."""
+    """A conversation that speaks TEXT with an engine of some speed; its words begin at odd samples."""
     engine = ModelEngine(cost=rng.choice(COSTS), seed=rng.randrange(99))
     theatre = Theatre({"tone": engine}, mode=rng.choice(list(Mode)))
+    theatre.configure(voice={"pace": rng.uniform(0.8, 1.3)})
     theatre.say(TEXT, utterance="u")
     return theatre
 
@@ -42,8 +43,12 @@ def test_barge_in_and_resume_at_a_thousand_instants(words: list[int]) -> None:
         mine = 0
         for _ in range(20):
             theatre.run(rng.uniform(0, 900))
-            mine += theatre.barge_in().result == "done"
-            theatre.run(rng.choice((0.0, rng.uniform(0, 300))))
+            outcome = theatre.barge_in()
+            mine += outcome.result == "done"
+            theatre.run(rng.choice((0.0, rng.uniform(20, 300))))
+            if outcome.result == "done":
+                told = said(word_starts(theatre))[0]
+                assert sum(w >= int(str(outcome.artifacts["heard"])) for w in told) <= 1, "only the cut word is owed"
             theatre.resume()
         theatre.until_quiet()
         kept, repeated = said(word_starts(theatre))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from peer.core.chunk import AudioChunk, Request
 from peer.core.errors import Refusal
+from peer.core.frame import Kind
 from peer.core.machines import Health, Speech, Swap
 from peer.core.messages import Mode
+from peer.core.pcm import FADE
 from SCENES.engines import Cost, ModelEngine
 from SCENES.harness import Theatre
 
-from .measure import TEXT, clicks, said, word_starts
+from .measure import CLICK, TEXT, clicks, jump, said, word_starts
 
 COSTS = (Cost(1, 0.01), Cost(20, 0.6), Cost(100, 0.2), Cost(10, 0.3, 0.5))
 
@@ -34,7 +38,7 @@ def words() -> list[int]:
 def test_a_swap_at_any_instant_loses_and_doubles_no_word(words: list[int]) -> None:
     """Engines of any speed, warm after any time."""
     rng = random.Random(3)
-    for _ in range(80):
+    for _ in range(50):
         theatre = stage(rng, mode=rng.choice(list(Mode)))
         theatre.say(TEXT, utterance="u")
         for name in ("b", "c"):
@@ -71,6 +75,27 @@ def test_it_happens_at_a_word_and_takes_at_most_a_frame() -> None:
     assert len(mixed) <= 1
     seam = next(s.start for h in theatre.frames for s in h.pull.spans if s.origin.adapter == "b")
     assert seam in [e.fields["position"] for e in theatre.of("word")]
+
+
+def test_the_seam_in_the_middle_of_sound_is_blended() -> None:
+    """An engine whose words begin elsewhere than it says: the old sound falls while the new one rises."""
+
+    class Shifted(ModelEngine):
+        def render(self, request: Request, now_ms: float):  # type: ignore[no-untyped-def]
+            for at, piece in super().render(request, now_ms):
+                if isinstance(piece, AudioChunk):
+                    piece = replace(piece, markers=tuple(replace(m, at=m.at + 1_777) for m in piece.markers))
+                yield at, piece
+
+    for wait in range(600, 3000, 150):
+        theatre = Theatre({name: Shifted() for name in ("tone", "b")})
+        theatre.say(TEXT)
+        theatre.run(wait)
+        theatre.configure(adapter="b")
+        theatre.until_quiet()
+        voice = np.concatenate([h.pcm for h in theatre.frames if h.pull.kind is Kind.VOICE and h.pcm is not None])
+        seam = next(s.start for h in theatre.frames for s in h.pull.spans if s.origin.adapter == "b")
+        assert max(jump(voice, seam), jump(voice, seam + FADE)) < CLICK
 
 
 def test_the_last_wish_wins() -> None:
@@ -124,7 +149,7 @@ def test_a_failed_engine_hands_over_to_another(words: list[int]) -> None:
 def test_a_barge_in_during_a_swap(words: list[int]) -> None:
     """At any instant between the wish and its effect: the cut works, the wish is kept, the words too."""
     rng = random.Random(6)
-    for _ in range(80):
+    for _ in range(50):
         theatre = stage(rng)
         theatre.say(TEXT, utterance="u")
         theatre.run(rng.uniform(0, 4000))
@@ -200,6 +225,22 @@ def test_a_change_of_mode_waits_for_a_chunk_and_cuts_nothing() -> None:
     assert np.array_equal(theatre.pcm, plain.pcm) and theatre.settled[0].result == "done"
 
 
+def test_no_wish_takes_effect_inside_a_chunk() -> None:
+    """While the engine owes a chunk that has begun to arrive the wish waits, whatever it names."""
+    for wish in ({"adapter": "b"}, {"mode": Mode.STEADY}, {"voice": {"pace": 1.2}}):
+        theatre = stage()
+        theatre.engines["tone"].cost = Cost(5, 0.9)
+        theatre.say(TEXT)
+        while not (theatre.peer.outstanding is not None and theatre.peer.producer.committed):
+            theatre.run(1)
+        theatre.configure(warm_ms=0, **wish)
+        while theatre.peer.outstanding is not None and theatre.peer.producer.committed and not theatre.of("chunk"):
+            assert not theatre.settled
+            theatre.run(1)
+        theatre.until_quiet()
+        assert theatre.settled[0].result == "done"
+
+
 def test_what_cannot_be_had_is_refused() -> None:
     """An unknown engine, a voice that no knob can express: nothing changes."""
     theatre = stage()
@@ -220,4 +261,5 @@ def test_health_belongs_to_the_engine() -> None:
     assert theatre.peer.producer.health.state is Health.STRAINED
     theatre.configure(adapter="b", warm_ms=10)
     theatre.run(3000)
-    assert theatre.peer.producer.health.state is Health.READY and theatre.peer.producer.pace.cost.ratio < 0.1
+    states = [e.fields["state"] for e in theatre.of("health") if e.fields["adapter"] == "b"]
+    assert states == ["READY"] and theatre.peer.producer.pace.cost.ratio < 0.1

@@ -26,11 +26,13 @@ from peer.core.wish import Setting
 from peer.engines import Engines
 from peer.host import EngineHost, InlineHost
 from peer.journal import Journal
+from peer.portrait import Identity
 from peer.serve import capabilities, house
-from peer.session import Identity, Session
+from peer.session import Session
 from peer.switchboard import Switchboard
 from tests.shell.far import WAIT_S, FarPeer, until
 
+RESTING = ("IDLE", "YIELDED", "PAUSED")
 WORDS = "one two three four five six seven eight nine ten eleven twelve. "
 
 
@@ -79,7 +81,9 @@ class Talk:
     pulls: list[Pull] = field(default_factory=list)
     count: int = 0
 
-    def ask(self, intent: str, surface: str = "test", id: str | None = None, **inputs: object) -> list[Mapping[str, object]]:
+    def ask(
+        self, intent: str, surface: str = "test", id: str | None = None, **inputs: object
+    ) -> list[Mapping[str, object]]:
         """The answers to a request; what comes later is appended to the same list."""
         answers: list[Mapping[str, object]] = []
         self.count += 1
@@ -100,9 +104,9 @@ class Talk:
         """Up to `most` frames, as fast as they come; fewer when nothing more is owed."""
         found: list[Pull] = []
         async with asyncio.timeout(WAIT_S):
+            peer = self.session.peer
             while len(found) < most:
-                peer = self.session.peer
-                await self.session.until(lambda: peer.ready or peer.finished or self.session.closed)
+                await self.session.until(lambda: peer.ready or self.state in RESTING or self.session.closed)
                 if not peer.ready:
                     break
                 pull = self.session.read_frame(self.session.now)

@@ -10,7 +10,6 @@ import pytest
 from peer.core.errors import Refusal
 from peer.core.frame import Kind
 from peer.core.machines import Speech
-from peer.core.messages import parse
 from peer.host import EngineHost, InlineHost, ProcessHost
 from tests.shell.far import until
 from tests.shell.house import WORDS, Down, Talk, inline, talk, voice_frames

@@ -1,0 +1,46 @@
+"""Mid-Stream Swap: while it speaks, the voice is changed for another of another cost, and back; the words go on.
+
+One crossfade of at most a frame, no word lost or doubled, the schema of the voice kept.
+"""
+
+from __future__ import annotations
+
+from . import shapes
+from .engines import Cost, ModelEngine
+from .harness import Theatre
+from .scene import COST, Performance, Stage
+from .shapes.figures import Finding, found
+from .take import Take, number
+from .texts import STORY
+
+OTHER = "tone"
+"""The engine that every machine has. Swapped with itself it stands under another name."""
+QUICK = Cost(overhead_ms=2.0, ratio=0.05, jitter=0.2)
+
+
+def play(stage: Stage) -> Performance:
+    second = OTHER if stage.engine != OTHER else f"{OTHER} again"
+    engines = {stage.engine: stage.model(COST), second: ModelEngine(stage.company.engine(OTHER), QUICK, stage.seed)}
+    theatre = Theatre(engines=engines, adapter=stage.engine)
+    theatre.say(" ".join(STORY))
+    for name in (second, stage.engine, second):
+        theatre.run(3700)
+        theatre.configure(adapter=name)
+    take = theatre.until_quiet().take()
+    return Performance(take, (*(shape(take) for shape in shapes.ALWAYS), handed_over(take, 3)))
+
+
+def handed_over(take: Take, swaps: int) -> Finding:
+    """Every wish took effect while speech went on: the frames before and after it are voice."""
+    kinds = {frame.n: frame.kind for frame in take.sent}
+    rows = [row for row in take.of("swap") if row.get("stage") == "swap"]
+    faults = [] if len(rows) == swaps else [f"{len(rows)} of {swaps} swaps took effect"]
+    chunks = take.chunks()
+    for row in rows:
+        n = number(row, "frame")
+        if any(kinds.get(i) != "voice" for i in (n - 1, n, n + 1)):
+            faults.append(f"speech stops at the swap of frame {n}")
+        first = chunks.get(number(row, "chunk"))
+        if first is None or first.adapter != row["adapter_to"]:
+            faults.append(f"after the swap of frame {n} another engine speaks")
+    return found("handed_over", faults, swaps=len(rows))
