@@ -61,12 +61,17 @@ _watchers: list[list[str]] = []
 _installed = False
 
 
+def _tell_all(line: str) -> None:
+    for seen in _watchers:
+        seen.append(line)
+
+
 @contextmanager
 def watch() -> Iterator[list[str]]:
     """What this process opens for writing while the block runs."""
     global _installed  # noqa: PLW0603
     if not _installed:
-        install(lambda line: [seen.append(line) for seen in _watchers] and None)
+        install(_tell_all)
         _installed = True
     seen: list[str] = []
     _watchers.append(seen)
@@ -95,14 +100,6 @@ def _flags(pid: int, descriptor: str) -> int:
     for line in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines():
         if line.startswith("flags:"):
             return int(line.split()[1], 8)
-    return 0
-
-
-def bytes_to_disk(pid: int) -> int:
-    """Bytes that `pid` caused to be written to a disk since it began. Raises OSError."""
-    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
     return 0
 
 

@@ -43,7 +43,7 @@ def watch_workers(spill: str) -> None:
             command = classmethod(lambda _cls: watched(adapter.worker_command(), spill))
             super().__init__(name, type(adapter.__name__, (adapter,), {"worker_command": command}), tasks, environment)
 
-    peer.engines.ProcessHost = WatchedHost  # type: ignore[misc]
+    vars(peer.engines)["ProcessHost"] = WatchedHost
     logging.getLogger("peer.host").setLevel(logging.INFO)
 
 

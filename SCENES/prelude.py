@@ -16,7 +16,7 @@ ROOT = os.path.dirname(HERE)
 
 def main() -> None:
     sys.path[0:0] = [HERE] if HERE not in sys.path else []
-    import audit
+    import audit  # type: ignore[import-not-found]
 
     sys.path.remove(HERE)
     audit.install(audit.say)

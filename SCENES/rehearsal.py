@@ -18,7 +18,8 @@ from peer.core.voice import Voice
 from peer.core.wish import Setting
 from peer.engines import Engines
 from peer.journal import Journal
-from peer.session import Identity, Session
+from peer.portrait import Identity
+from peer.session import Session
 from peer.track import Pacer
 
 from .clock import run
@@ -26,7 +27,7 @@ from .engines import Cost, ModelEngine
 from .replayed import raw_of
 from .take import Row, Sent, Take, sent_of
 
-ABOUT = {"libraries": {}, "guard": {}}
+ABOUT: Mapping[str, object] = {"libraries": {}, "guard": {}}
 
 
 class SlowHost:
@@ -71,9 +72,10 @@ class Notes(Journal):
         super().__init__(None)
         self.rows: list[Row] = []
 
-    def put(self, session: str, record: Row | None) -> None:
+    def put(self, session: str, record: Row | None) -> bool:
         if record is not None:
             self.rows.append(record)
+        return True
 
 
 @dataclass(slots=True, repr=False)

@@ -2,7 +2,6 @@
 
 And their proofs: a server that writes a file, and a worker that does, are caught.
 """
-# ruff: noqa: N999
 
 from __future__ import annotations
 
@@ -48,6 +47,7 @@ def needs(engine: str) -> None:
         pytest.skip(f"{engine} is not installed: {found.reason}; {found.remedy}")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", SCENES)
 def test_a_scene_in_virtual_time(name: str, engine: str, company: Company) -> None:
@@ -183,7 +183,8 @@ def test_an_hour_passes_at_once() -> None:
 
 def test_timers_of_one_instant_fire_in_the_order_they_were_set() -> None:
     async def story() -> list[int]:
-        loop, fired = asyncio.get_running_loop(), []
+        loop = asyncio.get_running_loop()
+        fired: list[int] = []
         for i in range(20):
             loop.call_later(1.0, fired.append, i)
         await asyncio.sleep(2.0)

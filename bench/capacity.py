@@ -6,7 +6,8 @@ Knows only what the server under test says of itself; beside it stock aiortc's o
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from . import server
 from .budget import Budget
@@ -17,18 +18,27 @@ LATE_MS = 20.0
 EASY_MS, EASY_CPU = 4.0, 0.6
 """Below both of these the next step is the large one."""
 LARGE, SMALL = 20, 8
+ALL, PER_S = 0.95, 50
+"""Of the frames that so many calls owe in a second: whoever holds for want of samples does not speak."""
 AGAIN = 2
 """Looks at a step that is too late: one stall of a shared machine is not the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A step that held: `us` is the process's CPU time per frame, `p99` its lateness in ms."""
+    """A step: `us` is the process's CPU time per frame, `p99` its lateness in ms."""
 
-    calls: int = 0
-    us: float = float("nan")
-    p99: float = float("nan")
-    cpu: float = float("nan")
+    calls: int
+    us: float
+    p99: float
+    cpu: float
+    held: bool
+
+    @classmethod
+    def of(cls, calls: int, facts: Mapping[str, float]) -> Load:
+        """Held, when nothing was too late and all of the calls spoke."""
+        held = facts["p99"] <= LATE_MS and facts["per_s"] >= ALL * calls * PER_S
+        return cls(calls, facts["us_per_frame"], facts["p99"], facts["cpu"], held)
 
 
 async def measure(budget: Budget) -> list[Row]:
@@ -47,26 +57,25 @@ async def measure(budget: Budget) -> list[Row]:
 
 
 async def climb(target: Child, budget: Budget) -> Load:
-    """The last step that held."""
-    held = Load()
+    """The last step that held; if none did, the first one, as no calls at all."""
+    best: Load | None = None
     calls = budget.first_calls
     async with server.child("bench.crowd", [target.address, "--core", str(OTHER_CORE)]) as crowd:
         while calls <= budget.most_calls:
             await crowd.ask(f"grow {calls}")
             await target.ask(f"measure {budget.settle_s}")
             found = await _look(target, calls, budget)
-            if found is None:
-                break
-            held = found
+            if not found.held:
+                return best or replace(found, calls=0)
+            best = found
             calls += LARGE if found.p99 < EASY_MS and found.cpu < EASY_CPU else SMALL
-    return held
+    assert best is not None
+    return best
 
 
-async def _look(target: Child, calls: int, budget: Budget) -> Load | None:
-    """None when it is too late, or when not all of them speak."""
+async def _look(target: Child, calls: int, budget: Budget) -> Load:
     for _ in range(AGAIN):
-        facts = await target.ask(f"measure {budget.window_s}")
-        whole = facts["per_s"] >= 0.95 * calls * 50
-        if whole and facts["p99"] <= LATE_MS:
-            return Load(calls, facts["us_per_frame"], facts["p99"], facts["cpu"])
-    return None
+        found = Load.of(calls, await target.ask(f"measure {budget.window_s}"))
+        if found.held:
+            break
+    return found

@@ -63,8 +63,9 @@ FIXED = {
     "MKL_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
 }
-"""One thread per engine (two were slower and not repeatable), and no model hub."""
+"""One thread per engine (two were slower and not repeatable), no model hub, and no telemetry in a database at home."""
 
 ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger(__name__)

@@ -42,12 +42,12 @@ def first_audio_before_silence(take: Take) -> Finding:
     for row in take.of("input"):
         said_at.setdefault(str(row["utterance"]), number(row, "frame"))
     for name, asked in said_at.items():
-        chunk = first.get(name)
-        began = voiced.get(chunk.number) if chunk is not None else None
-        if chunk is None or began is None:
+        begun = first.get(name)
+        began = voiced.get(begun.number) if begun is not None else None
+        if begun is None or began is None:
             faults.append(f"{name}: never sounded")
             continue
-        most = ceil((chunk.render_ms or 0.0) / FRAME_MS) + PULLS
+        most = ceil((begun.render_ms or 0.0) / FRAME_MS) + PULLS
         before = max((frame.n for frame in take.sent if frame.n < began and frame.kind != "tail"), default=-1)
         wait = began - max(asked, before, ready)
         waits.append(wait)

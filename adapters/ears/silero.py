@@ -7,6 +7,7 @@ imports torch; only its directory is looked up.
 from __future__ import annotations
 
 import importlib.util
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,6 +45,7 @@ def find_model() -> Path:
 def _session() -> Any:
     """One loaded model for all calls: it keeps no state between runs, an ear carries its own."""
     path = find_model()
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: its wheel writes a database and calls home
     try:
         import onnxruntime
     except ImportError as missing:

@@ -82,10 +82,6 @@ class Producer:
         return self._ring.depth * 1000.0 / RATE
 
     @property
-    def outstanding(self) -> bool:
-        return self._pending is not None
-
-    @property
     def ticket(self) -> Ticket | None:
         """The ticket that is out with an engine."""
         return None if self._pending is None or self._pending.due else self._pending.request.ticket

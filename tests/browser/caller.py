@@ -29,7 +29,7 @@ READY = re.compile(r"Synchrony is ready: open (http://\S+)")
 START_S = 20.0
 STOP_S = 8.0
 """The server gives its calls 5 s to say goodbye."""
-CALL_MS = 10_000
+CALL_MS = 20_000
 LONG = " ".join(f"Sentence number {n} of this long story goes on about the weather and the sea." for n in range(1, 40))
 """Minutes of speech: nobody needs to hear the end of it."""
 
@@ -167,9 +167,9 @@ class Caller:
 
     def speak(self, text: str = LONG) -> None:
         """Say it and wait until its sound is at the loudspeaker's side of the page."""
-        self.page.evaluate("() => { window.onset = synchrony.listen('on', {timeoutMs: 8000}); }")
+        self.page.evaluate("() => { window.onset = synchrony.listen('on', {timeoutMs: 15000}); }")
         self.say(text)
-        assert self.page.evaluate("window.onset") is not None, "no sound within 8 s of the text"
+        assert self.page.evaluate("window.onset") is not None, "no sound within 15 s of the text"
 
     def hang_up(self) -> list[Json]:
         """End the call; the whole journal of its session."""

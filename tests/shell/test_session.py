@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -111,15 +111,56 @@ async def test_memory_is_bounded_but_keeps_what_is_owed() -> None:
 
 async def test_pending_configure_asked_twice_answers_both() -> None:
     """Two askers with one id wait for one change and both hear of it."""
-    async with talk() as found:
-        found.one("say", text=WORDS * 4)
-        await found.pull(30)
-        first = found.ask("configure", id="c", voice={"timbre": "reed"})
-        second = found.ask("configure", id="c", voice={"timbre": "reed"})
-        await found.pull()
+    loaded = asyncio.Event()
+
+    class Loading(Down):
+        async def start(self) -> None:
+            await loaded.wait()
+            self.up = True
+            await self.inside.start()
+
+    def make(name: str, adapter: type, tasks: asyncio.TaskGroup) -> EngineHost:
+        return inline(name, adapter, tasks) if name == "tone" else Loading(inline("tone", adapter, tasks))
+
+    async with talk(make) as found:
+        first = found.ask("configure", id="c", adapter="espeak")
+        second = found.ask("configure", id="c", adapter="espeak")
+        await found.tick()
+        assert first == second == []
+        loaded.set()
+        await until(lambda: first and second)
         assert first == second
         assert first[0]["result"] == "done"
         assert len([r for r in found.records("config") if r["stage"] == "requested"]) == 1
+
+
+async def test_frames_of_a_cut_chunk_resolve() -> None:
+    """What sounded of a chunk that never landed is in the log too: its engine and what it had cost."""
+
+    class Half(Down):
+        async def render(self, request, deadline):  # type: ignore[no-untyped-def, override]
+            async for chunk in self.inside.render(request, deadline):
+                yield replace(chunk, last=False, eos=False)
+                await asyncio.sleep(0.05 if chunk.cursor < 4000 else 3600)
+
+    def make(name: str, adapter: type, tasks: asyncio.TaskGroup) -> EngineHost:
+        made = Half(inline(name, adapter, tasks))
+        made.up = True
+        return made
+
+    for closing in (False, True):
+        async with talk(make) as found:
+            found.one("say", text=WORDS)
+            first = await found.pull(3)
+            assert [span.origin.chunk_id for pull in first for span in pull.spans]
+            if not closing:
+                found.one("barge_in")
+                found.one("say", text=WORDS)
+                await found.pull(3)
+                assert [r["chunk"] for r in found.records("chunk") if r["result"] == "cut"] == [0]
+            found.session.close("test")
+            cut = {r["chunk"] for r in found.records("chunk") if r["result"] == "cut" and r["adapter"] == "tone"}
+            assert {span.origin.chunk_id for pull in found.pulls for span in pull.spans} <= cut
 
 
 async def test_failed_engine_leaves_the_old_voice_going_on() -> None:
@@ -429,20 +470,6 @@ async def test_espeak_speaks_every_intent() -> None:
         found.one("say", text=WORDS)
         await found.pull(10)
         assert [found.one(i)["result"] for i in ("pause", "abandon")] == ["done", "done"]
-
-
-@pytest.fixture
-async def killable() -> AsyncIterator[tuple[Talk, Talk, Callable[[], int]]]:
-    """Two sessions on one espeak process, and its process id."""
-    hosts: list[ProcessHost] = []
-
-    def make(name: str, adapter: type, tasks: asyncio.TaskGroup) -> EngineHost:
-        if not hosts:
-            hosts.append(ProcessHost(name, adapter, tasks))
-        return hosts[0]
-
-    async with talk(make, adapter="espeak") as one, talk(inline) as two:
-        yield one, two, lambda: int(str(hosts[0].status()["pid"]))
 
 
 async def test_killed_worker_repeats_no_word_and_loses_none() -> None:
