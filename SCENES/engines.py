@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from adapters.base import TTSAdapter
+from adapters.base import TTSAdapter, nearest
 from adapters.voices.tone import Tone
 from peer.core.chunk import AudioChunk, Knobs, Request
 from peer.core.descriptor import Descriptor
@@ -108,7 +108,10 @@ class ModelCast:
         return replace(self.engines[name].adapter.describe(), name=name)
 
     def knobs(self, name: str, voice: Voice) -> Knobs:
-        return self.engines[name].adapter.project(voice).knobs
+        return nearest(self.engines[name].adapter, voice).knobs
+
+    def check(self, name: str, voice: Voice) -> None:
+        self.engines[name].adapter.project(voice)
 
     def prior(self, name: str) -> tuple[float, float] | None:
         return None

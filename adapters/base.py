@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from peer.core.chunk import AudioChunk, Knobs, Request
 from peer.core.descriptor import Descriptor
+from peer.core.errors import Refusal
 from peer.core.voice import Voice
 
 
@@ -62,6 +63,21 @@ class TTSAdapter(Protocol):
     def render(self, request: Request) -> Iterator[AudioChunk]: ...
 
     def close(self) -> None: ...
+
+
+def nearest(adapter: type[TTSAdapter] | TTSAdapter, voice: Voice) -> Projection:
+    """`voice` as well as the engine can: a timbre or an accent that it does not have is left out.
+
+    So a persona survives a swap: at worst the timbre shifts. Raises Refusal for what is no engine's fault.
+    """
+    try:
+        return adapter.project(voice)
+    except Refusal:
+        plain = replace(voice, timbre="")
+    try:
+        return adapter.project(plain)
+    except Refusal:
+        return adapter.project(replace(plain, accent=Voice().accent))
 
 
 def python_worker(name: str) -> list[str]:

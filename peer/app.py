@@ -16,6 +16,7 @@ from aiohttp import web
 from .config import Config
 from .core.errors import Refusal, SessionLost
 from .core.messages import MAX_MESSAGE, Configure, Say, decode, parse, voice_of
+from .core.voice import Voice
 from .core.wish import Setting
 from .gate import Gate, Rate, address_of, require_type, status_of
 from .outlets import say_socket, say_wav, tap_wav
@@ -242,7 +243,8 @@ class Routes:
         if not found.available:
             raise Refusal("unavailable", "inputs.adapter", f"{adapter}: {found.reason}; {found.remedy}")
         voice = voice_of(wish.voice, base.voice)
-        engines.knobs(adapter, voice)
+        if wish.voice is not None:
+            engines.check(adapter, voice_of(wish.voice, Voice()))
         return Setting(adapter, voice, wish.mode or base.mode)
 
     async def _configure(self, request: web.Request) -> Configure:

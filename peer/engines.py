@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from adapters import registry
-from adapters.base import TTSAdapter
+from adapters.base import TTSAdapter, nearest
 
 from .core.chunk import Knobs
 from .core.descriptor import Descriptor
@@ -55,8 +55,12 @@ class Engines:
         return self._descriptors[name]
 
     def knobs(self, name: str, voice: Voice) -> Knobs:
-        """Raises Refusal where the engine cannot speak that voice."""
+        """What the engine does not have of that voice is left out."""
         return _projected(name, voice)
+
+    def check(self, name: str, voice: Voice) -> None:
+        """Raises Refusal where the engine does not have what `voice` names."""
+        registry.load(name).project(voice)
 
     def prior(self, name: str) -> tuple[float, float] | None:
         host = self._hosts.get(name)
@@ -110,7 +114,7 @@ class Engines:
 def _cached(name: str, voice: tuple[object, ...]) -> Knobs:
     timbre, prosody, accent, emotions, pace = voice
     made = Voice(timbre, prosody, accent, dict(emotions), pace)  # type: ignore[arg-type, call-overload]
-    return registry.load(name).project(made).knobs
+    return nearest(registry.load(name), made).knobs
 
 
 def _projected(name: str, voice: Voice) -> Knobs:

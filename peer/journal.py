@@ -9,10 +9,9 @@ import contextlib
 import json
 import logging
 import os
-import queue
 import tempfile
 import threading
-import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +68,11 @@ class Journal:
 
     def __init__(self, folder: Path | None, size: int = QUEUE) -> None:
         self._folder = folder
-        self._queue: queue.Queue[Line | None] = queue.Queue(size)
+        self._queue: deque[Line] = deque()
+        self._size = size
+        self._wake = threading.Event()
+        """Set once per batch, not per record: waking a thread costs the loop thirty times the append."""
+        self._ending = threading.Event()
         self._files: dict[str, _File] = {}
         self._overflow: dict[str, int] = {}
         """Records per session that did not fit the queue; the loop's."""
@@ -95,30 +98,36 @@ class Journal:
         """
         if self._thread is None:
             return True
-        try:
-            for name in list(self._unclosed):
-                self._queue.put_nowait((name, None))
-                self._unclosed.discard(name)
-            if session in self._overflow:
-                frame = 0 if record is None else record.get("frame", 0)
-                self._queue.put_nowait((session, _gap(self._overflow[session], "queue", frame)))
-                del self._overflow[session]
-            self._queue.put_nowait((session, record))
-        except queue.Full:
-            if record is None:
-                self._unclosed.add(session)
-                self._overflow.pop(session, None)
-            else:
-                self._overflow[session] = self._overflow.get(session, 0) + 1
+        missing = self._overflow.get(session)
+        wanted: list[Line] = [(name, None) for name in self._unclosed]
+        if missing is not None:
+            wanted.append((session, _gap(missing, "queue", 0 if record is None else record.get("frame", 0))))
+        wanted.append((session, record))
+        if len(self._queue) + len(wanted) > self._size:
+            self._overrun(session, record)
+        else:
+            self._unclosed.clear()
+            self._overflow.pop(session, None)
+            self._queue.extend(wanted)
+        if not self._wake.is_set():
+            self._wake.set()
         return session not in self._overflow and session not in self._unwritten
+
+    def _overrun(self, session: str, record: Mapping[str, object] | None) -> None:
+        """The disk is slower than life: count what is missing, remember what must still be closed."""
+        if record is None:
+            self._unclosed.add(session)
+            self._overflow.pop(session, None)
+        else:
+            self._overflow[session] = self._overflow.get(session, 0) + 1
 
     def close(self) -> None:
         """Write what waits and end the thread."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=CLOSE_S)
+        self._ending.set()
+        self._wake.set()
         thread.join(CLOSE_S)
         if thread.is_alive():
             log.error("journal: the disk did not take everything within %g s", CLOSE_S)
@@ -133,21 +142,16 @@ class Journal:
 
     def _batch(self) -> bool:
         """What comes within BATCH_S of the first, then one sync for each file; False at the end."""
-        line = self._queue.get()
-        until, count = time.monotonic() + BATCH_S, 0
-        while line is not None:
-            self._take(*line)
-            count += 1
-            left = until - time.monotonic()
-            if left <= 0 or count >= BATCH:
-                break
-            try:
-                line = self._queue.get(timeout=left)
-            except queue.Empty:
-                break
+        self._wake.wait()
+        self._ending.wait(BATCH_S)
+        self._wake.clear()
+        for _ in range(min(len(self._queue), BATCH)):
+            self._take(*self._queue.popleft())
         for name in list(self._files):
             self._sync(name)
-        return line is not None
+        if self._queue:
+            self._wake.set()
+        return bool(self._queue) or not self._ending.is_set()
 
     def _take(self, session: str, record: Mapping[str, object] | None) -> None:
         if record is None:

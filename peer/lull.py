@@ -16,6 +16,7 @@ class Lull:
         self._after_s = after_s
         self._then = then
         self._loop = asyncio.get_running_loop()
+        self._allowed = True
         self._speaking = False
         self._waiting = False
         self._timer: asyncio.TimerHandle | None = None
@@ -24,10 +25,16 @@ class Lull:
     def waiting(self) -> bool:
         return self._waiting
 
+    def allow(self, allowed: bool) -> None:
+        """Whether it may call at all: the caller's choice."""
+        self._allowed = allowed
+        if not allowed:
+            self.cancel()
+
     def begin(self) -> None:
         """From now on quiet counts."""
         self.cancel()
-        self._waiting = self._after_s > 0
+        self._waiting = self._allowed and self._after_s > 0
         self._count()
 
     def cancel(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import assert_never
 
 from .answers import Answers
@@ -17,6 +18,7 @@ from .core.frame import Kind, Pull
 from .core.machines import Speech
 from .core.messages import (
     Abandon,
+    AfterVoice,
     BargeIn,
     Cause,
     Configure,
@@ -46,10 +48,6 @@ from .trail import SILENT_DB, Trail
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1
-"""Text that waits for its delimiter while nothing plays is looked at this often."""
-POLL_FRAMES = 5
-"""POLL_S in frames: so much time passes for a session whose clock are its pulls."""
 _BUG = Refusal("fault", "", "this conversation met a fault of ours and ends; call again")
 _GONE = Refusal("gone", "", "this conversation has ended; call again")
 
@@ -81,7 +79,7 @@ class Session:
         self._moved = asyncio.Event()
         self._answers = Answers(config.limits.answers)
         self._lull = Lull(config.resume_after_s, lambda: self._attempt(self._resume_by_itself))
-        self._poll: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._far = FarEnd()
         self._lost_at: int | None = None
         self._logged = True
@@ -229,11 +227,22 @@ class Session:
             case Abandon():
                 return self._settled_by(self.peer.abandon(n, message))
             case Configure():
-                return self.peer.configure(n, message)
+                return self._configure(n, message)
             case Describe() | Playout():
                 raise Refusal("unknown_intent", "intent", "this is answered elsewhere")
             case _:
                 assert_never(message)
+
+    def _configure(self, n: int, message: Configure) -> Outcome:
+        """Who goes on after a spoken barge-in is decided here, and at once; the rest is the core's."""
+        named = (message.adapter, message.voice, message.mode) != (None, None, None)
+        outcome = self.peer.configure(n, message) if named else Outcome("done")
+        if message.after_voice is None:
+            return outcome
+        self._lull.allow(message.after_voice is AfterVoice.RESUME)
+        facts = {"after_voice": message.after_voice.value}
+        self._record(Event(Record.CONFIG, n, "after_voice", surface="session", fields=facts))
+        return outcome if named else Outcome("done", {"frame": n, **facts, **self.peer.setting.to_wire()})
 
     def _settled_by(self, outcome: Outcome) -> Outcome:
         """Someone said how to go on; a late piece of what was cut (`stale`) did not."""
@@ -317,13 +326,16 @@ class Session:
         for settled in self.peer.settled():
             self._answers.settle(settled.version, {"result": settled.result, "artifacts": dict(settled.artifacts)})
         self._moved.set()
-        if self._poll is None and self.peer.speech.state is Speech.PRIMING and self.peer.outstanding is None:
-            self._poll = self._loop.call_later(POLL_S, self._attempt, self._polled)
+        due = self.peer.patient_until(n) if self.peer.healthy else None
+        if self._patience is None and due is not None:
+            pause_s = (due - n) * FRAME_MS / 1000.0
+            self._patience = self._loop.call_later(pause_s, self._attempt, partial(self._ran_out, due))
 
-    def _polled(self) -> None:
-        self._poll = None
+    def _ran_out(self, due: int) -> None:
+        """Nobody finished the sentence in time: it is spoken as it is."""
+        self._patience = None
         if not self._clocked:
-            self._pulled += POLL_FRAMES
+            self._pulled = max(self._pulled, due)
         self._after(self.now)
 
     # our own mistakes -----------------------------------------------------------------------
@@ -381,9 +393,9 @@ class Session:
         if self.closed:
             return
         self._lull.cancel()
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self._studio.close()
         for event in self.peer.events():
             self._record(event)

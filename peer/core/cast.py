@@ -22,7 +22,11 @@ class Cast(Protocol):
     def descriptor(self, name: str) -> Descriptor: ...
 
     def knobs(self, name: str, voice: Voice) -> Knobs:
-        """The voice in the engine's own parameters. Raises Refusal where it cannot be spoken."""
+        """The voice in the engine's own parameters; what the engine does not have is left out."""
+        ...
+
+    def check(self, name: str, voice: Voice) -> None:
+        """Raises Refusal where the engine does not have what `voice` names."""
         ...
 
     def prior(self, name: str) -> tuple[float, float] | None:

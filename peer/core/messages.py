@@ -29,6 +29,13 @@ class Mode(StrEnum):
     STEADY = "steady"
 
 
+class AfterVoice(StrEnum):
+    """What follows a spoken barge-in that nobody understood: speech goes on by itself, or waits."""
+
+    RESUME = "resume"
+    WAIT = "wait"
+
+
 class Cause(StrEnum):
     """Who took the floor."""
 
@@ -86,6 +93,7 @@ class Configure:
     adapter: str | None = None
     voice: Mapping[str, object] | None = None
     mode: Mode | None = None
+    after_voice: AfterVoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +236,7 @@ def _say(ident: str, value: Mapping[str, object], inputs: Mapping[str, object]) 
 
 
 def _configure(ident: str, value: Mapping[str, object], inputs: Mapping[str, object]) -> Configure:
-    _only(inputs, {"adapter", "voice", "mode"}, "inputs")
+    _only(inputs, {"adapter", "voice", "mode", "after_voice"}, "inputs")
     adapter = inputs.get("adapter")
     if adapter is not None and (not isinstance(adapter, str) or not 0 < len(adapter) <= MAX_ID):
         raise Refusal("invalid", "inputs.adapter", "give the name of an engine from /adapters")
@@ -236,9 +244,19 @@ def _configure(ident: str, value: Mapping[str, object], inputs: Mapping[str, obj
     if voice is not None:
         parse_voice(voice)
     mode = parse_mode(inputs.get("mode", value.get("mode")))
-    if adapter is None and voice is None and mode is None:
-        raise Refusal("empty", "inputs", "name at least one of adapter, voice, mode")
-    return Configure(ident, adapter, voice, mode)  # type: ignore[arg-type]
+    after = _after_voice(inputs.get("after_voice"))
+    if adapter is None and voice is None and mode is None and after is None:
+        raise Refusal("empty", "inputs", "name at least one of adapter, voice, mode, after_voice")
+    return Configure(ident, adapter, voice, mode, after)  # type: ignore[arg-type]
+
+
+def _after_voice(given: object) -> AfterVoice | None:
+    if given is None:
+        return None
+    try:
+        return AfterVoice(given)  # type: ignore[arg-type]
+    except ValueError:
+        raise Refusal("invalid", "inputs.after_voice", f"choose one of {', '.join(AfterVoice)}") from None
 
 
 def _barge_in(ident: str, inputs: Mapping[str, object]) -> BargeIn:

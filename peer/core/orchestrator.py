@@ -24,6 +24,7 @@ from .ring import Ring
 from .script import Script
 from .stitch import Stitcher
 from .timeline import Event, Record
+from .voice import Voice
 from .wish import Setting, Settled
 
 RING_FRAMES = 1500
@@ -93,6 +94,10 @@ class Orchestrator:
         """The ticket that an engine works on; a render of any other is wasted."""
         return self.producer.ticket
 
+    def patient_until(self, n: int) -> int | None:
+        """When to ask for the next request again although nothing plays: text waits for its delimiter."""
+        return self.producer.patient_until(n) if self.speech.state is Speech.PRIMING else None
+
     @property
     def wanted_adapter(self) -> str | None:
         """The engine that a swap waits for, to be warmed."""
@@ -114,7 +119,8 @@ class Orchestrator:
 
     def say(self, n: int, say: Say) -> Outcome:
         """Append text. Raises Refusal; a piece of a cut utterance is answered `stale`."""
-        self._cast.knobs(self.setting.adapter, voice_of(say.voice, self.setting.voice))
+        if say.voice is not None:
+            self._cast.check(self.setting.adapter, voice_of(say.voice, Voice()))
         if self.script.empties(say):
             return Outcome("noop", {"utterance": say.utterance})
         placed = self.script.say(say)
@@ -198,7 +204,8 @@ class Orchestrator:
         if not self._cast.knows(adapter):
             raise Refusal("unknown_adapter", "inputs.adapter", f"choose one of {', '.join(self._cast.names())}")
         voice = voice_of(configure.voice, base.voice)
-        self._cast.knobs(adapter, voice)
+        if configure.voice is not None:
+            self._cast.check(adapter, voice_of(configure.voice, Voice()))
         wish = self.changeover.ask(n, adapter, voice, configure.mode)
         self._boundary(n)
         return Outcome("pending", {"version": wish.version})

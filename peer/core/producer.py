@@ -111,6 +111,13 @@ class Producer:
         """Nothing is owed and no more text can come from what was begun."""
         return self._sentence is None and self._pending is None and self._script.current is None
 
+    def patient_until(self, n: int) -> int | None:
+        """The frame at which text that waits unheard is looked at again; None: nothing waits."""
+        current = self._script.current
+        if current is None or self._pending is not None or self._sentence is not None:
+            return None
+        return n + 1 if current.segmenter.ended else max(n + 1, self._text_at + PATIENCE_FRAMES)
+
     def text_came(self, n: int) -> None:
         self._text_at = n
         self._dry = False
@@ -233,10 +240,12 @@ class Producer:
             return Verdict.REFUSED
         if pending.met_ms is None:
             pending.met_ms = self.depth_ms
+            pending.out_start, pending.curve = self._stitcher.position, self._stitcher.curve
             sentence.overlap.begin()
         pending.pieces += 1
         pending.digest.update(chunk.pcm.tobytes())
         sentence.mark(chunk, self._marks)
+        pending.markers += [sentence.place(marker) for marker in chunk.markers]
         stitch(sentence, pending.fresh(chunk), pending.origin, self._stitcher)
         if not chunk.last:
             return Verdict.PIECE
@@ -271,6 +280,10 @@ class Producer:
             adapter=pending.origin.adapter, samples=pending.accepted, pcm_b2=pending.digest.hexdigest(),
             render_ms=round(chunk.render_ms, 3), attempt=pending.request.ticket.attempt, pieces=pending.pieces,
             eos=chunk.eos, position=self._stitcher.position, utterance=sentence.utterance,
+        )  # fmt: skip
+        self._log.note(
+            Record.STITCH, n, "stitch", chunk=pending.origin.chunk_id, out_start=pending.out_start,
+            overlap=sentence.overlap.samples, curve=pending.curve, markers=pending.markers,
         )  # fmt: skip
         self.pace.landed(audio_ms, chunk.render_ms, pending.met_ms or 0.0, self.depth_ms, pending.primed)
         self._note_pace(n)

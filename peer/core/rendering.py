@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .chunk import AudioChunk, Knobs, Request, Ticket
+from .chunk import AudioChunk, Knobs, Marker, Request, Ticket
 from .descriptor import Descriptor
 from .frame import Provenance
 from .marks import Mark, Marks
@@ -69,6 +69,12 @@ class Sentence:
             state=self.state,
         )
 
+    def place(self, marker: Marker) -> list[object]:
+        """A marker in output samples and source characters: [kind, position, start, end, label]."""
+        at = self.out_start + self.resampler.position(max(marker.at, 0))
+        start, end = self.window.source_range(marker.start, marker.end) if marker.end > marker.start else (0, 0)
+        return [marker.kind, at, start, end, marker.label]
+
     def mark(self, chunk: AudioChunk, marks: Marks) -> list[Mark]:
         """Put the chunk's words at their place in the output; returns them.
 
@@ -102,6 +108,9 @@ class Pending:
     attempt_seen: int = 0
     pieces: int = 0
     due: bool = True
+    out_start: int = 0
+    curve: str = ""
+    markers: list[list[object]] = field(default_factory=list)
     digest: Digest = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
     def again(self) -> None:
@@ -109,6 +118,7 @@ class Pending:
         ticket = self.request.ticket
         self.request = replace(self.request, ticket=replace(ticket, attempt=ticket.attempt + 1))
         self.attempt_seen = 0
+        self.markers = []
         self.digest = hashlib.blake2b(digest_size=16)
         self.due = True
 

@@ -11,7 +11,7 @@ import soxr
 from .pcm import EMPTY, RATE, Float
 
 QUALITY = "HQ"
-"""soxr's own default: 20-bit precision, at most 2 frames held back inside a sentence."""
+"""soxr's own default: 20-bit precision; inside a sentence it holds back 40 ms at 22 to 24 kHz (160 ms at 8 kHz)."""
 
 
 class Resampler:

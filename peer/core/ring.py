@@ -100,6 +100,8 @@ class Ring:
         if dropped <= 0:
             return 0
         self.written = position
+        if self._spans and position == self.read:
+            self._spans.clear()
         while self._spans and self._spans[-1].start >= position:
             self._spans.pop()
         if self._spans and self._spans[-1].end > position:

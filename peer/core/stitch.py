@@ -19,6 +19,7 @@ class Joint:
     """
 
     def __init__(self, old: Float = EMPTY) -> None:
+        self.blends = len(old) > 0
         self._length = len(old) or FADE
         self._old = old if len(old) else np.zeros(FADE, np.float32)
         self._at = 0
@@ -100,6 +101,13 @@ class Stitcher:
     def held(self) -> int:
         """Samples that are kept back."""
         return len(self._tail)
+
+    @property
+    def curve(self) -> str:
+        """How the next sample handed in joins: "rise" from silence, "blend" with an old stream, or "none"."""
+        if self._joint is None:
+            return "none"
+        return "blend" if self._joint.blends else "rise"
 
     def preview(self) -> Int16:
         """What is kept back, as it would sound, (held,) int16; nothing is taken."""

@@ -5,45 +5,18 @@ Knows no clock of the server's: concealment is counted by the browser, and a wit
 
 from __future__ import annotations
 
-import threading
-import time
-
 import pytest
 
 from .caller import LONG, Caller
 from .conftest import OpenPage
+from .witness import Witness
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SETTLE_S = 5.0
 """NetEQ adapts to a new stream for so long."""
 MINUTE_S = 60.0
-LATE_S = 0.015
-"""Who sleeps 20 ms and is woken this late shares the machine with somebody else."""
 COUNTS = ("concealedSamples", "silentConcealedSamples", "concealmentEvents", "packetsLost", "packetsDiscarded")
-
-
-class Witness:
-    """A thread that only sleeps: how often the machine woke it too late. Ends with the `with` block."""
-
-    def __init__(self) -> None:
-        self.late = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Witness:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.is_set():
-            due = time.monotonic() + 0.02
-            time.sleep(0.02)
-            self.late += time.monotonic() - due > LATE_S
 
 
 def minute(caller: Caller) -> dict[str, float]:

@@ -436,3 +436,29 @@ def test_every_sample_is_of_a_whole_frame() -> None:
         assert pull.pcm is None or (len(pull.pcm) == FRAME and not pull.pcm.flags.writeable)
         if n == 70:
             theatre.peer.barge_in(n, BargeIn("b"))
+
+
+def test_markers_of_every_kind_are_carried_into_output_samples() -> None:
+    """A stitch record places each word where the word event says that it sounds."""
+    theatre = Theatre()
+    theatre.say("One two three four. Five six seven")
+    theatre.until_quiet()
+    placed = [m for e in theatre.of("stitch") for m in e.fields["markers"] if m[0] == "word"]
+    sounded = [[e.fields["position"], e.fields["from"], e.fields["to"]] for e in theatre.of("word")]
+    assert [[m[1], m[2], m[3]] for m in placed] == sounded and len(sounded) == 7
+    assert [e.fields["curve"] for e in theatre.of("stitch")].count("rise") == 2
+    assert all(e.fields["chunk"] == i for i, e in enumerate(theatre.of("stitch")))
+
+
+def test_new_speech_after_a_cut_carries_nothing_of_the_old_chunk() -> None:
+    """The first frame after a barge-in names the new chunk alone."""
+    theatre = Theatre()
+    theatre.say("one two three four five six seven eight nine ten")
+    theatre.run(500)
+    theatre.barge_in()
+    theatre.run(200)
+    before = len(theatre.frames)
+    theatre.say("eleven twelve thirteen")
+    theatre.until_quiet()
+    first = next(h.pull for h in theatre.frames[before:] if h.pull.spans)
+    assert {s.origin.epoch for s in first.spans} == {1} and all(s.start < s.end for s in first.spans)

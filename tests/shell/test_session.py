@@ -518,3 +518,11 @@ async def test_worker_killed_while_idle() -> None:
         found.one("say", text="one two three.")
         await found.pull()
         assert len(found.records("word")) == 3
+
+
+async def test_waiting_text_is_spoken_after_a_pause_for_thought() -> None:
+    """Two words without a full stop and nothing more: they are spoken as they are, not kept for ever."""
+    async with talk(clocked=True) as found:
+        found.one("say", text="Hello there ", utterance="u", end=False)
+        assert found.session.peer.outstanding is None
+        await until(lambda: found.session.peer.outstanding is not None or found.session.peer.ready)
