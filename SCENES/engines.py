@@ -16,6 +16,9 @@ from peer.core.chunk import AudioChunk, Knobs, Request
 from peer.core.descriptor import Descriptor
 from peer.core.voice import Voice
 
+WARM_MS = 2000.0
+"""Audio of a warm-up: a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -38,6 +41,8 @@ class ModelEngine:
     """Pieces are cut to this length: an engine that is slow would not bring them whole. None: as they come."""
     faults: dict[int, str] = field(default_factory=dict)
     """Render number → "raise" (dies before the first piece), "die" (after it), "nan", "rate", "huge"."""
+    warmed: bool = False
+    """A warm-up told what a render costs, as a real host's does."""
     renders: int = 0
     asked: list[Request] = field(default_factory=list)
 
@@ -114,4 +119,5 @@ class ModelCast:
         self.engines[name].adapter.project(voice)
 
     def prior(self, name: str) -> tuple[float, float] | None:
-        return None
+        engine = self.engines[name]
+        return (WARM_MS, engine.cost.overhead_ms + engine.cost.ratio * WARM_MS) if engine.warmed else None

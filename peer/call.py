@@ -56,7 +56,9 @@ class Ending(StrEnum):
     """Why a call is over; the far end reads it in `bye`."""
 
     HANGUP = "hangup"
-    """Closed from this side: DELETE, the session's end, shutdown."""
+    """Closed from this side: DELETE, or the session's end."""
+    SHUTDOWN = "shutdown"
+    """The server ends."""
     REMOTE = "remote"
     """The far end closed the connection."""
     TIMEOUT = "timeout"

@@ -43,6 +43,7 @@ class Line:
     call: Call | None = None
     timer: asyncio.TimerHandle | None = None
     since: float = 0.0
+    last_call: str = ""
     connections: int = 0
     """How many calls have carried it; without one there is nothing to hold."""
 
@@ -251,6 +252,7 @@ class Switchboard:
         """End a call; with `hold` its conversation waits to be found again. Unknown calls are over."""
         line = self._calls.pop(call, None)
         if line is None or line.call is None:
+            self._too_late(call, hold)
             return
         old, line.call = line.call, None
         if hold and line.connections:
@@ -258,6 +260,12 @@ class Switchboard:
         else:
             self.end(line, "hangup")
         await old.close(Ending.HANGUP)
+
+    def _too_late(self, call: str, hold: bool) -> None:
+        """The connection was gone before the word came: then the conversation is held, and need not be."""
+        held = next((line for line in self._lines.values() if line.last_call == call and line.call is None), None)
+        if held is not None and not hold:
+            self.end(held, "hangup")
 
     def reap(self) -> None:
         """End what is idle or has lasted too long; called every few seconds."""
@@ -282,7 +290,7 @@ class Switchboard:
         self._calls.clear()
         async with asyncio.TaskGroup() as tasks:
             for call in calls:
-                tasks.create_task(call.close(Ending.HANGUP))
+                tasks.create_task(call.close(Ending.SHUTDOWN))
 
 
 def conversation(session: Session) -> Conversation:

@@ -162,11 +162,12 @@ class Pace:
         self._cap = fits[-1] if fits else 0
         self._set(min(self.rung, self._cap), Move.START if self.rung > self._cap else self.move)
 
-    def start(self) -> None:
-        """Speech begins with an empty buffer: a small first window."""
+    def start(self, depth_ms: float = 0.0) -> None:
+        """Speech begins: with an empty buffer a small first window, else what the buffer can wait for."""
         self._least = 0
         first = self.floor + (2 if self.mode is Mode.STEADY else 0)
-        self._set(min(first, self._cap), Move.START)
+        carried = max((i for i in range(len(self.rungs_ms)) if self.low(i) <= depth_ms), default=0)
+        self._set(min(max(first, carried), self._cap), Move.START)
         self.low_latency = self.mode is Mode.LOW_LATENCY
 
     def ask(self, depth_ms: float) -> Ask | None:

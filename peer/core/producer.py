@@ -15,7 +15,7 @@ from .frame import Provenance
 from .machines import HEALTH, Health, HealthEvent, Machine
 from .marks import Mark, Marks
 from .messages import voice_of
-from .pace import Ask, Cost, Pace
+from .pace import Ask
 from .pcm import FADE, FRAME, RATE, as_float
 from .rendering import Pending, Sentence, finish, seed_of, stitch
 from .resample import Resampler
@@ -23,6 +23,7 @@ from .ring import Ring, quiet
 from .script import Script, Utterance
 from .segment import Hunger, Window
 from .stitch import Overlap, Stitcher
+from .tempo import known, tempo
 from .timeline import Record
 from .wish import Setting
 
@@ -63,7 +64,7 @@ class Producer:
         self.setting = setting
         self.health = self._new_health()
         self.drift = DriftGuard()
-        self.pace = self._new_pace()
+        self.pace = tempo(self._cast, self.setting.adapter, self.setting.mode, self._clocked)
         self.chunks = 0
         self._sentences = 0
         self._sentence: Sentence | None = None
@@ -125,7 +126,7 @@ class Producer:
     def begin(self) -> None:
         """Speech starts from an empty buffer."""
         self._tune(self._script.current)
-        self.pace.start()
+        self.pace.start(self.depth_ms)
         self.drift.heard_anew()
         self._dry = False
 
@@ -324,23 +325,12 @@ class Producer:
     def _new_health(state: Health = Health.COLD) -> Machine[Health, HealthEvent]:
         return Machine("HEALTH", HEALTH, state)
 
-    def _new_pace(self) -> Pace:
-        rungs = self._cast.descriptor(self.setting.adapter).rungs_ms()
-        return Pace(rungs, self.setting.mode, self._known(Cost()), self._clocked)
-
-    def _known(self, cost: Cost) -> Cost:
-        """`cost` with what the engine's warm-up told, where nothing was measured yet."""
-        prior = None if cost.renders else self._cast.prior(self.setting.adapter)
-        if prior is not None:
-            cost.learn(*prior)
-        return cost
-
     def _health(self, n: int, event: HealthEvent, **more: object) -> None:
         state = self.health.fire(event)
         self._log.note(Record.HEALTH, n, "health", state=state.value, adapter=self.setting.adapter, **more)
 
     def engine_ready(self, n: int) -> None:
-        self._known(self.pace.cost)
+        known(self._cast, self.setting.adapter, self.pace.cost)
         if self.health.state is not Health.READY:
             self._health(n, HealthEvent.READY)
 
@@ -355,7 +345,7 @@ class Producer:
         changed = setting.adapter != self.setting.adapter
         self.setting = setting
         if changed:
-            self.pace = self._new_pace()
+            self.pace = tempo(self._cast, self.setting.adapter, self.setting.mode, self._clocked)
             self.health = self._new_health()
             self.begin()
             self.engine_ready(n)
@@ -365,7 +355,8 @@ class Producer:
     def hand_over(self, forced: bool) -> bool:
         """The rest of the sentence begins anew, at the last word that has not begun to sound.
 
-        False: no word begins in what is left. `forced` because the engine is gone: then at the word that sounds.
+        False: no word begins in what is left. `forced` because the engine is gone: then at the
+        word that sounds.
         """
         sentence = self._sentence
         assert sentence is not None

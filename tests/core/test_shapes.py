@@ -372,6 +372,7 @@ DOCTORED: list[tuple[Callable[[Take], Finding], Callable[[], Take]]] = [
 
 @pytest.mark.parametrize(("shape", "name"), CLEAN, ids=lambda value: getattr(value, "__name__", value))
 def test_a_clean_take_is_green(shape: Callable[[Take], Finding], name: str) -> None:
+    """A clean take is green."""
     found = shape(TAKES[name]())
     assert found.good, found.why
     assert not found.why
@@ -379,16 +380,19 @@ def test_a_clean_take_is_green(shape: Callable[[Take], Finding], name: str) -> N
 
 @pytest.mark.parametrize(("shape", "doctored"), DOCTORED, ids=lambda value: value.__name__)
 def test_a_doctored_take_is_red(shape: Callable[[Take], Finding], doctored: Callable[[], Take]) -> None:
+    """A doctored take is red."""
     found = shape(doctored())
     assert not found.good
     assert found.why, "a red finding says why"
 
 
 def test_every_shape_has_a_doctored_take() -> None:
+    """Every shape has a doctored take."""
     every = {name for name in shapes.__all__ if callable(getattr(shapes, name)) and name != "Finding"}
     assert every == {shape.__name__ for shape, _ in DOCTORED} == {shape.__name__ for shape, _ in CLEAN}
 
 
 def test_an_empty_take_has_no_frames_and_lost_nothing() -> None:
+    """An empty take has no frames and lost nothing."""
     empty = Take({}, (), ())
     assert all(shape(empty).good for shape in shapes.ALWAYS)

@@ -26,6 +26,7 @@ NEEDS_PAGE = ("steady",)
 
 @pytest.mark.parametrize("name", [name for name in EVERYTHING if name not in NEEDS_PAGE])
 async def test_every_row_has_a_figure_a_peer_and_a_ratio(name: str) -> None:
+    """Every row has a figure a peer and a ratio."""
     rows = await import_module(f"bench.{MODULES[name]}").measure(TINY)
 
     assert rows
@@ -36,11 +37,13 @@ async def test_every_row_has_a_figure_a_peer_and_a_ratio(name: str) -> None:
 
 
 async def test_what_needs_a_browser_measures_nothing_without_one() -> None:
+    """What needs a browser measures nothing without one."""
     assert await import_module("bench.steady").measure(TINY) == []
 
 
 @pytest.mark.slow
 async def test_a_soak_of_seconds_ends_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A soak of seconds ends as it began."""
     monkeypatch.setenv("SOAK_MINUTES", "0.08")
 
     rows = {row.name: row for row in await import_module("bench.soak").measure(TINY)}
@@ -49,6 +52,7 @@ async def test_a_soak_of_seconds_ends_as_it_began(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_table_says_what_is_met() -> None:
+    """The table says what is met."""
     fine, missed = Row("a", "ms", 1.0, "b", 2.0, 1.0), Row("a", "×", 1.0, "b", 2.0, 3.0, more=True)
 
     assert (fine.met, missed.met, fine.ratio) == (True, False, 0.5)
@@ -58,12 +62,14 @@ def test_the_table_says_what_is_met() -> None:
 
 
 def test_quantiles_are_values_that_occurred() -> None:
+    """Quantiles are values that occurred."""
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert quantile(range(100), 0.99) == 98
     assert math.isnan(quantile([], 0.5))
 
 
 def test_frames_after_a_barge_in_are_read_from_the_log(tmp_path: Path) -> None:
+    """Frames after a barge in are read from the log."""
     frames = '{"kind":"frames","from":0,"to":9,"runs":[[0,"voice",0,[]],[4,"cut",0,[]],[5,"tail",0,[]]],"crc32":[]}'
     barge = '{"kind":"barge","result":"ok","frame":3}'
     (tmp_path / "s.jsonl").write_text(f"{frames}\n{barge}\n")
@@ -72,5 +78,6 @@ def test_frames_after_a_barge_in_are_read_from_the_log(tmp_path: Path) -> None:
 
 
 def test_an_unknown_measurement_is_refused() -> None:
+    """An unknown measurement is refused."""
     with pytest.raises(SystemExit):
         main(["nonsense"])

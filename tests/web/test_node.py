@@ -17,6 +17,7 @@ INSTALL = "node is missing: apt-get install nodejs (version 20 or later)"
 
 
 def test_the_pages_pure_modules_pass_under_node() -> None:
+    """The reducer, the timeline, the playout clock and the rest of the pure page."""
     node = shutil.which("node")
     if node is None:
         if os.environ.get("REQUIRE_ALL") == "1":
