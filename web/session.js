@@ -239,9 +239,11 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
   }
 
   async function piece(utterance, text, end) {
-    dispatch({ type: 'said', utterance, text, end });
     mark('say');
-    const response = await ask('say', { utterance, text, end });
+    // out first: drawing what was said takes milliseconds that the answer need not wait for
+    const asked = ask('say', { utterance, text, end });
+    dispatch({ type: 'said', utterance, text, end });
+    const response = await asked;
     if (response === null || refusalIn(response)) dispatch({ type: 'refused', utterance });
     else if (response.result === 'stale') dispatch({ type: 'stale', utterance });
     return response;
