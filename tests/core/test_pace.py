@@ -6,9 +6,10 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from peer.core.descriptor import LADDER
 from peer.core.machines import Health
 from peer.core.messages import Hints, Mode
 from peer.core.pace import MEMORY, Cost, Move, Pace
@@ -273,10 +274,13 @@ def test_a_jittery_engine_settles_in_a_neighbourhood(mode: Mode) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0, 150), st.floats(0.01, 0.8), st.sampled_from(list(Mode)))
 def test_a_sustainable_engine_does_not_run_dry(overhead: float, ratio: float, mode: Mode) -> None:
-    """After the climb (a few holes at most while the cost is learned) nothing is missing."""
+    """After the climb (at most one hole a rung while the cost is learned) nothing is missing."""
+    top_ms = ModelEngine().adapter.describe().rungs_ms()[-1]
+    # Every sentence ends with a short chunk that pays the whole overhead: without headroom nothing is sustainable.
+    assume(overhead + ratio * top_ms <= 0.9 * top_ms)
     theatre = played(overhead, ratio, mode)
     dry = [e.frame for e in theatre.of("fill")]
-    assert len(dry) <= 6
+    assert len(dry) <= len(LADDER)
     assert all(frame < theatre.frames[-1].pull.n / 2 for frame in dry), dry
 
 

@@ -163,7 +163,7 @@ async def test_shutdown_says_goodbye() -> None:
                 await response.read()
             assert (await found.json("POST", "/say", json={"text": "x"}))[0] == 503
     await until(lambda: far.events("bye"))
-    assert far.events("bye")[0]["reason"] == "hangup"
+    assert far.events("bye")[0]["reason"] == "shutdown"
     await far.close()
 
 
