@@ -48,7 +48,8 @@ const session = createSession({
   store, http, audio, mark,
   microphone: () => microphone,
   iceServers: () => iceServers,
-  wanted: () => controls.wanted(),
+  // to go on by itself is the server's own way; only the other choice has to be told
+  wanted: () => (memory.choices().afterVoice === 'wait' ? { ...controls.wanted(), after_voice: 'wait' } : controls.wanted()),
   onTelemetry: (data) => {
     take(series, data);
     panel.refresh();
@@ -95,7 +96,7 @@ mountComposer({
 });
 
 mountSound({
-  store, keep: memory.keepChoices,
+  store, choice, keep: memory.keepChoices,
   intents: {
     microphone(on) {
       store.dispatch({ type: 'mic', mic: { wanted: on } });
@@ -106,6 +107,9 @@ mountSound({
     device(id) {
       store.dispatch({ type: 'mic', mic: { device: id } });
       if (store.get().phase !== 'idle') void microphone.start(id);
+    },
+    afterVoice(what) {
+      if (store.get().phase === 'live') void session.ask('configure', { after_voice: what });
     },
     volume(level) {
       audio.setVolume(level);

@@ -172,8 +172,9 @@ export function mountPanel({ canvas, legend, readout, blank, series }) {
     if (!rungs.length) return;
     // equal steps: it is a ladder, not a scale
     const y = (rung) => {
-      const place = rungs.indexOf(rung);
-      return low - (rungs.length > 1 ? (place < 0 ? 0 : place) / (rungs.length - 1) : 0.5) * (low - high);
+      // another engine had other rungs: the nearest of this one's tells the size
+      const place = rungs.reduce((best, one, at) => (Math.abs(one - rung) < Math.abs(rungs[best] - rung) ? at : best), 0);
+      return low - (rungs.length > 1 ? place / (rungs.length - 1) : 0.5) * (low - high);
     };
     const crowded = (low - high) / rungs.length < 11.5;
     rungs.forEach((rung, place) => {

@@ -3,10 +3,19 @@
 
 /**
  * @param {{store: ReturnType<import('./store.js').createStore>, keep: (changed: object) => void,
- *   intents: {microphone: (on: boolean) => void, device: (id: string) => void, volume: (level: number) => void}}} given
+ *   choice: {afterVoice?: string}, intents: {microphone: (on: boolean) => void, device: (id: string) => void,
+ *   volume: (level: number) => void, afterVoice: (what: 'resume' | 'wait') => void}}} given
  */
-export function mountSound({ store, keep, intents }) {
+export function mountSound({ store, choice, keep, intents }) {
   const [mic, device, volume, volumeOut] = ['mic', 'device', 'volume', 'volume-out'].map((id) => document.getElementById(id));
+  const afterVoice = document.getElementById('after-voice');
+
+  afterVoice.checked = choice.afterVoice !== 'wait';
+  afterVoice.addEventListener('change', () => {
+    const what = afterVoice.checked ? 'resume' : 'wait';
+    keep({ afterVoice: what });
+    intents.afterVoice(what);
+  });
 
   mic.addEventListener('change', () => {
     keep({ mic: mic.checked });

@@ -10,6 +10,7 @@ import pytest
 from peer.core.errors import Refusal
 from peer.core.frame import Kind
 from peer.core.machines import Speech
+from peer.core.messages import parse
 from peer.host import EngineHost, InlineHost, ProcessHost
 from tests.shell.far import until
 from tests.shell.house import WORDS, Down, Talk, inline, talk, voice_frames
@@ -526,3 +527,20 @@ async def test_waiting_text_is_spoken_after_a_pause_for_thought() -> None:
         found.one("say", text="Hello there ", utterance="u", end=False)
         assert found.session.peer.outstanding is None
         await until(lambda: found.session.peer.outstanding is not None or found.session.peer.ready)
+
+
+async def test_caller_chooses_who_goes_on() -> None:
+    """`after_voice: wait` is done at once and keeps the floor with the caller; `resume` gives it back."""
+    async with talk(clocked=True, resume_after_s=0.05) as found:
+        assert found.one("configure", after_voice="wait")["result"] == "done"
+        found.one("say", text=WORDS, utterance="u")
+        await until(lambda: found.session.peer.speech.state is not Speech.IDLE)
+        found.one("barge_in", cause="voice")
+        await asyncio.sleep(0.2)
+        assert found.session.peer.speech.state is Speech.YIELDED
+        assert found.one("configure", after_voice="resume")["result"] == "done"
+        found.one("resume")
+        found.one("barge_in", cause="voice")
+        await until(lambda: found.session.peer.speech.state is not Speech.YIELDED)
+    with pytest.raises(Refusal, match="after_voice: choose one of resume, wait"):
+        parse({"id": "1", "intent": "configure", "inputs": {"after_voice": "sing"}})
