@@ -75,6 +75,8 @@ class Session:
         self._clocked = clocked
         self._origin = self._loop.time()
         self._pulled = 0
+        self._flowing = False
+        """The last pull was not idle: a frame number that is left out now is a frame that was late."""
         self._trail = Trail()
         self._moved = asyncio.Event()
         self._answers = Answers(config.limits.answers)
@@ -120,8 +122,12 @@ class Session:
         if self.closed:
             return Pull(n, Kind.IDLE)
         try:
+            if n > self._pulled and self._flowing:
+                late = {"from": self._pulled, "to": n, "late_ms": (n - self._pulled) * FRAME_MS}
+                self._record(Event(Record.LOOP_LAG, n, "late", surface="transport", fields=late))
             pull = self.peer.read_frame(n)
             self._pulled = n + 1
+            self._flowing = pull.kind is not Kind.IDLE
             if pull.pcm is not None:
                 self._leaves(pull, pull.pcm)
             self.herald.tick(n)

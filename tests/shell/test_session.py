@@ -544,3 +544,19 @@ async def test_caller_chooses_who_goes_on() -> None:
         await until(lambda: found.session.peer.speech.state is not Speech.YIELDED)
     with pytest.raises(Refusal, match="after_voice: choose one of resume, wait"):
         parse({"id": "1", "intent": "configure", "inputs": {"after_voice": "sing"}})
+
+
+async def test_late_frames_are_declared() -> None:
+    """A frame number that is left out while frames flow is in the log as late; one left out while idle is not."""
+    async with talk(clocked=True) as found:
+        session = found.session
+        session.read_frame(3)
+        session.read_frame(9)
+        found.one("say", text=WORDS, utterance="u")
+        await session.wake()
+        start = session.now + 10
+        session.read_frame(start)
+        session.read_frame(start + 1)
+        session.read_frame(start + 5)
+        late = [r for _, r in session.telemetry._records if r["stage"] == "late"]
+        assert [(r["from"], r["to"], r["late_ms"]) for r in late] == [(start + 2, start + 5, 60)]
