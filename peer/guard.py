@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 WRITTEN_FOR = MappingProxyType({"aiortc": "1.16.0", "aioice": "0.13.0"})
 
+MAX_PROVEN = 64
+"""Addresses of one call that signed a check: a browser has a handful of candidates."""
 MAX_QUEUE = 256
 """Datagrams waiting for one connection: five seconds of RTP, more is a flood or a dead loop."""
 MAX_GAPS = 65_535
@@ -70,7 +72,10 @@ class Loopback(StrEnum):
 
 PLACES: Mapping[str, tuple[tuple[object, str], ...]] = MappingProxyType(
     {
-        "datagrams": ((aioice.ice.StunProtocol, "datagram_received"),),
+        "datagrams": (
+            (aioice.ice.StunProtocol, "datagram_received"),
+            (aioice.ice.Connection, "check_incoming"),
+        ),
         "sctp": (
             (aiortc.rtcsctptransport, "decode_params"),
             (aiortc.rtcsctptransport, "parse_packet"),
@@ -95,6 +100,7 @@ SCTP; SCTP beyond our window; packets a tap's reader failed on."""
 _dropped: Counter[str] = Counter()
 _patches: dict[str, str] = {}
 _heard: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+_proven: WeakKeyDictionary[Any, set[tuple[int, _Address]]] = WeakKeyDictionary()
 _origins: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 _sending: contextvars.ContextVar[Any] = contextvars.ContextVar("sending", default=None)
 
@@ -174,12 +180,31 @@ def _looks_like_stun(data: bytes) -> bool:
 
 
 def _validated(protocol: Any, addr: _Address) -> bool:
-    """Whether ICE has proven that the one behind `addr` holds the password of this call."""
+    """Whether ICE has proven that the one behind `addr` holds the password of this call.
+
+    By a check of ours that succeeded, or by one of theirs that was signed: a browser may send from a pair
+    whose check of ours was cancelled when another pair had been nominated first.
+    """
+    if (id(protocol), addr) in _proven.get(protocol.receiver, ()):
+        return True
     succeeded = aioice.ice.CandidatePair.State.SUCCEEDED
     return any(
         pair.state is succeeded and pair.protocol is protocol and pair.remote_addr == addr
         for pair in protocol.receiver._check_list
     )
+
+
+def _remember(connection: Any, protocol: Any, addr: _Address) -> None:
+    """The one behind `addr` signed a check on this socket; by identity, for a reference would keep both alive."""
+    proven = _proven.setdefault(connection, set())
+    if len(proven) < MAX_PROVEN:
+        proven.add((id(protocol), (addr[0], addr[1])))
+
+
+def _check_incoming(self: Any, message: Any, addr: _Address, protocol: Any) -> None:
+    """Called for a binding request whose MESSAGE-INTEGRITY was right."""
+    _remember(self, protocol, addr)
+    ORIGINAL["check_incoming"](self, message, addr, protocol)
 
 
 def _datagram_received(self: Any, data: bytes, addr: _Address) -> None:
@@ -319,6 +344,7 @@ def _random32() -> int:
 _OURS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "datagram_received": _datagram_received,
+        "check_incoming": _check_incoming,
         "decode_params": _decode_params,
         "parse_packet": _parse_packet,
         "_handle_data": _handle_data,

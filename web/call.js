@@ -5,7 +5,7 @@ import { NOW } from './channel.js';
 import { Trouble } from './http.js';
 import { errorWords } from './words.js';
 
-const CONNECT_MS = 15_000;
+const CONNECT_MS = 6_000;
 /** A short loss of the path heals by itself; after this (ms) it is taken for broken. */
 const PATIENCE_MS = 2_500;
 /** The server answers a hang-up in a few ms; one that does not is not waited for. */

@@ -496,3 +496,15 @@ class TestUpstreamStillNeedsIt:
     def test_loopback_is_never_gathered(self) -> None:
         """Upstream skips 127.0.0.1 on every machine."""
         assert "127.0.0.1" not in guard.ORIGINAL["get_host_addresses"](True, False)
+
+
+async def test_who_signed_a_check_is_heard() -> None:
+    """Data passes from an address whose own signed check came in on this socket, though none of ours succeeded."""
+    protocol, connection = protocol_with("FAILED")
+    before = dropped("src")
+    protocol.datagram_received(DTLS, PEER)
+    assert connection._queue.empty() and dropped("src") == before + 1
+    guard._remember(connection, protocol, PEER)
+    protocol.datagram_received(DTLS, PEER)
+    protocol.datagram_received(DTLS, (PEER[0], PEER[1] + 1))
+    assert connection._queue.qsize() == 1 and dropped("src") == before + 2
