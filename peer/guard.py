@@ -35,6 +35,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import AnyRtcpPacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket, RtpPacket
 
 from .core.pcm import RATE
+from .core.sctp import decode_params, spanned
 
 log = logging.getLogger(__name__)
 
@@ -235,19 +236,6 @@ def _datagram_received(self: Any, data: bytes, addr: _Address) -> None:
 # ---------------------------------------------------------------- SCTP
 
 
-def _decode_params(body: bytes) -> list[tuple[int, bytes]]:
-    """The parameters of a chunk; a declared length is believed only where it fits."""
-    params = []
-    at = 0
-    while at <= len(body) - 4:
-        kind, length = struct.unpack_from("!HH", body, at)
-        if length < 4 or at + length > len(body):
-            raise ValueError(f"SCTP parameter with length {length} at {at} of {len(body)}")
-        params.append((kind, body[at + 4 : at + length]))
-        at += length + -length % 4
-    return params
-
-
 def _parse_packet(data: bytes) -> Any:
     """As upstream, but everything malformed is a ValueError, which its caller takes as "ignore"."""
     try:
@@ -257,16 +245,11 @@ def _parse_packet(data: bytes) -> Any:
         raise ValueError(str(broken)) from broken
     chunks = parsed[3]
     init = any(isinstance(chunk, aiortc.rtcsctptransport.InitChunk) for chunk in chunks)
-    if (init and len(chunks) != 1) or _gaps(chunks) > MAX_GAPS:
+    sacks = (chunk for chunk in chunks if isinstance(chunk, aiortc.rtcsctptransport.SackChunk))
+    if (init and len(chunks) != 1) or spanned(gap for sack in sacks for gap in sack.gaps) > MAX_GAPS:
         _drop("sctp")
         raise ValueError("SCTP packet with an INIT in company or impossible gap blocks")
     return parsed
-
-
-def _gaps(chunks: list[Any]) -> int:
-    """TSNs that the gap blocks of these chunks make us walk through, one by one."""
-    sacks = (chunk for chunk in chunks if isinstance(chunk, aiortc.rtcsctptransport.SackChunk))
-    return sum(max(0, end - start + 1) for sack in sacks for start, end in sack.gaps)
 
 
 async def _handle_data(self: Any, data: bytes) -> None:
@@ -345,7 +328,7 @@ _OURS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "datagram_received": _datagram_received,
         "check_incoming": _check_incoming,
-        "decode_params": _decode_params,
+        "decode_params": decode_params,
         "parse_packet": _parse_packet,
         "_handle_data": _handle_data,
         "connect": _connect,
