@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import numpy as np
+
 from adapters.base import TTSAdapter, nearest
 from adapters.voices.tone import Tone
 from peer.core.chunk import AudioChunk, Knobs, Request
 from peer.core.descriptor import Descriptor
+from peer.core.envelope import Envelope
 from peer.core.voice import Voice
 
 WARM_MS = 2000.0
@@ -40,9 +43,13 @@ class ModelEngine:
     grain_ms: float | None = None
     """Pieces are cut to this length: an engine that is slow would not bring them whole. None: as they come."""
     faults: dict[int, str] = field(default_factory=dict)
-    """Render number → "raise" (dies before the first piece), "die" (after it), "nan", "rate", "huge"."""
+    """Render number → "raise" (dies before the first piece), "die" (after it), "nan", "rate", "clipped", "empty",
+    "huge"."""
     warmed: bool = False
     """A warm-up told what a render costs, as a real host's does."""
+    stands_in: bool = False
+    """It is warm and may speak for another one."""
+    envelope: Envelope | None = None
     renders: int = 0
     asked: list[Request] = field(default_factory=list)
 
@@ -91,6 +98,10 @@ def _damaged(piece: AudioChunk, fault: str | None) -> AudioChunk:
             return replace(piece, pcm=pcm)
         case "rate":
             return replace(piece, sample_rate=piece.sample_rate // 2)
+        case "clipped":
+            return replace(piece, pcm=np.sign(piece.pcm).astype(np.float32))
+        case "empty":
+            return replace(piece, pcm=piece.pcm[:0], markers=(), cursor=piece.cursor - len(piece.pcm))
         case "huge":
             return replace(piece, pcm=piece.pcm.repeat(200))
         case _:
@@ -117,6 +128,12 @@ class ModelCast:
 
     def check(self, name: str, voice: Voice) -> None:
         self.engines[name].adapter.project(voice)
+
+    def envelope(self, name: str) -> Envelope | None:
+        return self.engines[name].envelope
+
+    def stand_ins(self, name: str, accent: str) -> tuple[str, ...]:
+        return tuple(other for other, engine in self.engines.items() if other != name and engine.stands_in)
 
     def prior(self, name: str) -> tuple[float, float] | None:
         engine = self.engines[name]

@@ -12,6 +12,7 @@ import numpy as np
 
 from peer.core.chunk import AudioChunk, Request
 from peer.core.pcm import EMPTY, Float
+from peer.core.rendering import regrown
 from peer.replay import request_of
 
 from .shapes.figures import Finding, found
@@ -22,25 +23,37 @@ Render = Callable[[Request], Iterator[AudioChunk]]
 
 def raw_of(rows: Iterable[Row], render: Render) -> dict[int, Float]:
     """Chunk → (n,) float32 at the engine's rate. Raises AdapterError."""
-    return {
-        number(row, "chunk"): np.concatenate([EMPTY, *(piece.pcm for piece in render(request_of(row)))])
-        for row in rows
-        if row.get("kind") == "request"
-    }
+    found: dict[int, Float] = {}
+    for row, state in asked_of(rows):
+        pieces = [piece.pcm for piece in render(request_of(row, state))]
+        found[number(row, "chunk")] = np.concatenate([EMPTY, *pieces])
+    return found
+
+
+def asked_of(rows: Iterable[Row]) -> Iterator[tuple[Row, bytes]]:
+    """Every request with the state that the engine had given for its sentence until then."""
+    streams: dict[int, str] = {}
+    states: dict[str, bytes] = {}
+    for row in rows:
+        if row.get("kind") == "request":
+            streams[number(row, "chunk")] = stream = str(row["stream"])
+            yield row, states.get(stream, b"")
+        elif row.get("kind") == "chunk" and row.get("result") == "ok":
+            stream = streams.get(number(row, "chunk"), "")
+            states[stream] = regrown(states.get(stream, b""), row)
 
 
 def same_again(rows: Iterable[Row], render: Render) -> Finding:
     """Replay: every chunk that the log says was rendered, rendered again, has the same digest."""
-    asked: dict[int, Row] = {}
+    rows = list(rows)
+    asked = {number(row, "chunk"): (row, state) for row, state in asked_of(rows)}
     faults: list[str] = []
     compared = 0
     for row in rows:
-        if row.get("kind") == "request":
-            asked[number(row, "chunk")] = row
-        elif row.get("kind") == "chunk" and number(row, "chunk") in asked:
+        if row.get("kind") == "chunk" and number(row, "chunk") in asked:
             compared += 1
             digest = hashlib.blake2b(digest_size=16)
-            for piece in render(request_of(asked[number(row, "chunk")])):
+            for piece in render(request_of(*asked[number(row, "chunk")])):
                 digest.update(piece.pcm.tobytes())
             if digest.hexdigest() != row["pcm_b2"]:
                 faults.append(f"chunk {row['chunk']} differs")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from .answers import Answers
 from .config import Config
@@ -48,6 +49,9 @@ from .trail import SILENT_DB, Trail
 
 log = logging.getLogger(__name__)
 
+Spoken = TypeVar("Spoken", Say, Configure)
+"""Messages that may name a voice."""
+
 _BUG = Refusal("fault", "", "this conversation met a fault of ours and ends; call again")
 _GONE = Refusal("gone", "", "this conversation has ended; call again")
 
@@ -82,6 +86,7 @@ class Session:
         self._answers = Answers(config.limits.answers)
         self._lull = Lull(config.resume_after_s, lambda: self._attempt(self._resume_by_itself))
         self._patience: asyncio.TimerHandle | None = None
+        self._patience_due = 0
         self._far = FarEnd()
         self._lost_at: int | None = None
         self._logged = True
@@ -100,9 +105,11 @@ class Session:
             self._record,
         )  # fmt: skip
         self.herald.utterance = self._utterance
+        self.herald.honoured = self.honoured
         version = engines.descriptor(setting.adapter).version
         self._record(header(identity, clocked, setting, version, capabilities()))
         self._studio.warm(setting.adapter)
+        self._studio.stand_by(engines.fallback())
 
     # the clock ------------------------------------------------------------------------------
     @property
@@ -169,7 +176,7 @@ class Session:
         return self.identity.token
 
     def hello(self) -> Mapping[str, object]:
-        return hello(self.identity, self.peer, self.now)
+        return {**hello(self.identity, self.peer, self.now), "honoured": self.honoured()}
 
     def subscribe(self, listener: Reply) -> Callable[[], None]:
         return self.herald.subscribe(listener)
@@ -223,7 +230,7 @@ class Session:
     def _perform(self, n: int, message: Message) -> Outcome:
         match message:
             case Say():
-                return self._settled_by(self.peer.say(n, message))
+                return self._settled_by(self.peer.say(n, self._cast(message)))
             case BargeIn():
                 return self._barge_in(n, message)
             case Pause():
@@ -233,11 +240,19 @@ class Session:
             case Abandon():
                 return self._settled_by(self.peer.abandon(n, message))
             case Configure():
-                return self._configure(n, message)
+                return self._configure(n, self._cast(message))
             case Describe() | Playout():
                 raise Refusal("unknown_intent", "intent", "this is answered elsewhere")
             case _:
                 assert_never(message)
+
+    def _cast(self, message: Spoken) -> Spoken:
+        """The message with the voice that a persona's name stands for. Raises Refusal for an unknown name."""
+        return replace(message, voice=self._engines.personas.resolved(message.voice))
+
+    def honoured(self) -> Mapping[str, str]:
+        """How well the engine in force keeps each field of the voice in force."""
+        return self._engines.honours(self.peer.setting.adapter, self.peer.setting.voice)
 
     def _configure(self, n: int, message: Configure) -> Outcome:
         """Who goes on after a spoken barge-in is decided here, and at once; the rest is the core's."""
@@ -248,7 +263,8 @@ class Session:
         self._lull.allow(message.after_voice is AfterVoice.RESUME)
         facts = {"after_voice": message.after_voice.value}
         self._record(Event(Record.CONFIG, n, "after_voice", surface="session", fields=facts))
-        return outcome if named else Outcome("done", {"frame": n, **facts, **self.peer.setting.to_wire()})
+        about = {"frame": n, **facts, **self.peer.setting.to_wire(), "honoured": self.honoured()}
+        return outcome if named else Outcome("done", about)
 
     def _settled_by(self, outcome: Outcome) -> Outcome:
         """Someone said how to go on; a late piece of what was cut (`stale`) did not."""
@@ -330,18 +346,23 @@ class Session:
         for event in self.peer.events():
             self._record(event)
         for settled in self.peer.settled():
-            self._answers.settle(settled.version, {"result": settled.result, "artifacts": dict(settled.artifacts)})
+            kept = {"honoured": self.honoured()} if settled.result == "done" else {}
+            answer = {"result": settled.result, "artifacts": {**settled.artifacts, **kept}}
+            self._answers.settle(settled.version, answer)
         self._moved.set()
         due = self.peer.patient_until(n) if self.peer.healthy else None
-        if self._patience is None and due is not None:
-            pause_s = (due - n) * FRAME_MS / 1000.0
+        if due is not None and (self._patience is None or due < self._patience_due):
+            if self._patience is not None:
+                self._patience.cancel()
+            pause_s, self._patience_due = (due - n) * FRAME_MS / 1000.0, due
             self._patience = self._loop.call_later(pause_s, self._attempt, partial(self._ran_out, due))
 
     def _ran_out(self, due: int) -> None:
-        """Nobody finished the sentence in time: it is spoken as it is."""
+        """Nobody finished the sentence in time: it is spoken as it is. Or the engine says nothing."""
         self._patience = None
         if not self._clocked:
             self._pulled = max(self._pulled, due)
+        self.peer.watch(self.now)
         self._after(self.now)
 
     # our own mistakes -----------------------------------------------------------------------

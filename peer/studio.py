@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from .core.chunk import AudioChunk, Request, Ticket
-from .core.errors import AdapterError, Refusal, Unavailable
+from .core.errors import AdapterError, Refusal, Unavailable, Unspeakable
 from .core.orchestrator import Orchestrator
 from .core.timeline import Event, Record
 from .engines import Engines
@@ -20,6 +20,8 @@ RETRY_S = 1.0
 """Between two looks at an engine that cannot start, and before one that failed is asked again."""
 LONGEST_RETRY_S = 8.0
 """The pause doubles while the same trouble lasts, up to this."""
+PROVEN = 8
+"""Chunks after which an engine that came back is trusted: the pause before the next probe begins anew."""
 BUSY_S = 0.05
 """An engine whose queue is full is asked again after this; waiting in line is no fault."""
 
@@ -56,6 +58,10 @@ class Studio:
         self._warming: dict[str, asyncio.Task[None]] = {}
         self._begun: _Begun | None = None
         self._setbacks = 0
+        self._probing: tuple[str, asyncio.Task[None]] | None = None
+        self._probes: dict[str, int] = {}
+        """Engine → probes since it was last trusted: the pause before the next one doubles."""
+        self._landed = 0
 
     def attend(self, n: int) -> None:
         """End what is stale, start what is due."""
@@ -68,6 +74,7 @@ class Studio:
         wanted = self._peer.wanted_adapter
         if wanted is not None:
             self.warm(wanted)
+        self._look_after(self._peer.absent)
 
     def close(self) -> None:
         """Nothing is rendered or warmed any more."""
@@ -76,6 +83,7 @@ class Studio:
             self._render = None
         for task in self._warming.values():
             task.cancel()
+        self._look_after(None)
         self._give_up()
 
     # one request ----------------------------------------------------------------------------
@@ -86,6 +94,8 @@ class Studio:
         try:
             while not await self._tried(request, started):  # noqa: ASYNC110 (no event for "less busy")
                 await asyncio.sleep(BUSY_S)
+        except Unspeakable as fault:
+            self._unspeakable(request, str(fault))
         except Unavailable as fault:
             self._peer.engine_failed(self._now(), request.adapter, str(fault))
             self._failed(request, str(fault))
@@ -118,6 +128,7 @@ class Studio:
             self._begun.render_ms = chunk.render_ms
             if chunk.last:
                 self._begun, self._setbacks = None, 0
+                self._trust(request.adapter)
         self._after()
 
     def _give_up(self) -> None:
@@ -132,9 +143,17 @@ class Studio:
         }  # fmt: skip
         self._record(Event(Record.CHUNK, self._now(), "render", "cut", "core", ms, facts))
 
-    def _failed(self, request: Request, why: str) -> None:
+    def _unspeakable(self, request: Request, why: str) -> None:
+        self._forget(request)
+        self._peer.unspeakable(self._now(), request.ticket, why)
+        self._after()
+
+    def _forget(self, request: Request) -> None:
         if self._render is not None and self._render[0] == request.ticket:
             self._render = None
+
+    def _failed(self, request: Request, why: str) -> None:
+        self._forget(request)
         self._peer.fail(self._now(), request.ticket, why)
         if not self._peer.healthy:
             self._setbacks += 1
@@ -149,6 +168,11 @@ class Studio:
         if task is None or task.done():
             self._warming[name] = self._spawn(partial(self._warmed, name, pause_s), "warm")
 
+    def stand_by(self, chain: tuple[str, ...]) -> None:
+        """Have the last of the fallback chain started, so that somebody can always go on."""
+        if chain and chain[-1] != self._peer.setting.adapter:
+            self.warm(chain[-1])
+
     async def _warmed(self, name: str, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
         why: str | None = None
@@ -162,6 +186,45 @@ class Studio:
             await asyncio.sleep(RETRY_S)
         self._peer.engine_ready(self._now(), name)
         self._after()
+
+    # an engine that another one stands in for -------------------------------------------------
+
+    def _look_after(self, absent: str | None) -> None:
+        """Probe it until it is well, and no other."""
+        if self._probing is not None and self._probing[0] != absent:
+            self._probing[1].cancel()
+            self._probing = None
+        if absent is not None and (self._probing is None or self._probing[1].done()):
+            self._probing = (absent, self._spawn(partial(self._probed, absent), "probe"))
+
+    async def _probed(self, name: str) -> None:
+        """Ask it for a sentence that nobody hears, after a pause that doubles, until it keeps up."""
+        while self._peer.absent == name:
+            tries = self._probes.get(name, 0)
+            self._probes[name] = tries + 1
+            await asyncio.sleep(min(RETRY_S * 2**tries, LONGEST_RETRY_S))
+            well = await self._well(name)
+            facts = {"adapter": name, "tries": tries + 1}
+            result = "ok" if well else "retry"
+            self._record(Event(Record.HEALTH, self._now(), "probe", result, "shell", 0.0, facts))
+            if well:
+                self._peer.engine_recovered(self._now(), name)
+                self._after()
+                return
+
+    async def _well(self, name: str) -> bool:
+        """It renders faster than it plays."""
+        try:
+            audio_ms, render_ms = await self._engines.probe(name)
+        except (AdapterError, Refusal):
+            return False
+        return render_ms < audio_ms
+
+    def _trust(self, adapter: str) -> None:
+        """A chunk landed; after some of them in a row what was is forgotten."""
+        self._landed = self._landed + 1 if adapter in self._probes else 0
+        if self._landed >= PROVEN:
+            self._probes.pop(adapter, None)
 
     async def _started(self, name: str) -> str | None:
         """Why the engine cannot start, or None: it has."""

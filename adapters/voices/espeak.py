@@ -200,7 +200,7 @@ class Espeak:
         feeling = feeling_of(voice.emotion_priors)
         prosody = voice.prosody
         knobs: dict[str, int | float | str] = {
-            "voice": accent.voice + timbre_of(voice.timbre),
+            "voice": accent.voice + timbre_of(voice.timbre_for(cls.name)),
             "rate": _knob(WORDS_A_MINUTE * voice.pace * feeling.rate, 450),
             "pitch": _knob(PITCH_MIDDLE + PITCH_PER_SEMITONE * (prosody.pitch + feeling.pitch)),
             "range": _knob(RANGE_MIDDLE * prosody.range * feeling.range),
@@ -222,7 +222,7 @@ class Espeak:
     def worker_command(cls) -> list[str]:
         """An interpreter without site packages: small to fork, ready in a few hundredths of a second."""
         zygote = Path(__file__).with_name("espeak_zygote.py")
-        return [sys.executable, "-I", "-S", str(zygote), str(library()), str(home())]
+        return [sys.executable, "-I", "-S", "-B", str(zygote), str(library()), str(home())]
 
     def warm_up(self) -> None:
         raise Unavailable(_ELSEWHERE)

@@ -138,11 +138,11 @@ class Tone:
 
     @classmethod
     def project(cls, voice: Voice) -> Projection:
-        if voice.timbre and voice.timbre not in TIMBRES:
+        if (timbre := voice.timbre_for(cls.name)) and timbre not in TIMBRES:
             raise Refusal("unsupported", "voice.timbre", f"choose one of {', '.join(TIMBRES)}, or none")
         return Projection(
             knobs={
-                "timbre": voice.timbre or TIMBRES[0],
+                "timbre": timbre or TIMBRES[0],
                 "pace": voice.pace,
                 "pitch": voice.prosody.pitch,
                 "volume": voice.prosody.volume,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from .chunk import Knobs
 from .descriptor import Descriptor
+from .envelope import Envelope
 from .voice import Voice
 
 
@@ -27,6 +28,14 @@ class Cast(Protocol):
 
     def check(self, name: str, voice: Voice) -> None:
         """Raises Refusal where the engine does not have what `voice` names."""
+        ...
+
+    def envelope(self, name: str) -> Envelope | None:
+        """How the engine's own voice sounds, as its warm-up measured it; None: not known yet."""
+        ...
+
+    def stand_ins(self, name: str, accent: str) -> tuple[str, ...]:
+        """Engines that are warm and may speak for `name` in that language, the best first."""
         ...
 
     def prior(self, name: str) -> tuple[float, float] | None:

@@ -1,28 +1,56 @@
-"""Changing engine, voice or mode while speaking: the wish, the SWAP machine, the hand-over.
+"""Changing engine, voice or mode while speaking: the wish, the SWAP machine, the hand-over; who stands in for whom.
 
-Knows no engine: it waits until the shell says that the wanted one is warm.
+Knows no engine: it waits until the shell says that the wanted one is warm, or well again.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
+
+from .cast import Cast
 from .chronicle import Chronicle
 from .machines import SWAP, Machine, Swap, SwapEvent
 from .messages import Mode
 from .producer import Producer
 from .timeline import Record
 from .voice import Voice
-from .wish import Settled, Wish, Wishes
+from .wish import Setting, Settled, Wish, Wishes
+
+
+class Why(StrEnum):
+    """What made the engine change."""
+
+    WISH = "wish"
+    FAULT = "fault"
+    STALL = "stall"
+    TEXT = "text"
+    RECOVERED = "recovered"
 
 
 class Changeover:
     """Reads the mailbox of wishes at chunk boundaries."""
 
-    def __init__(self, producer: Producer, chronicle: Chronicle) -> None:
+    def __init__(self, cast: Cast, producer: Producer, chronicle: Chronicle) -> None:
+        self._cast = cast
         self._producer = producer
         self._log = chronicle
         self.wishes = Wishes(producer.setting)
         self.swap: Machine[Swap, SwapEvent] = Machine("SWAP", SWAP, Swap.STEADY)
         self._settled: list[Settled] = []
+        self.preferred: Setting | None = None
+        """What was in force before an engine stood in; it comes back when it is well."""
+        self._why = Why.WISH
+        """Of the stand-in while there is one, else of the wish."""
+        self._since = 0
+        """Chunks that had been asked for when the stand-in came."""
+
+    @property
+    def absent(self) -> str | None:
+        """The engine whose place another one takes, to be looked after; None: nobody is missed."""
+        if self.preferred is None or self._why in (Why.TEXT, Why.RECOVERED):
+            return None
+        return self.preferred.adapter
 
     @property
     def wanted_adapter(self) -> str | None:
@@ -35,9 +63,13 @@ class Changeover:
         found, self._settled = self._settled, []
         return found
 
-    def ask(self, n: int, adapter: str, voice: Voice, mode: Mode | None) -> Wish:
-        """A new wish; the one it overtakes is answered `superseded`."""
+    def ask(self, n: int, adapter: str, voice: Voice, mode: Mode | None, named: bool = True) -> Wish:
+        """A new wish; the one it overtakes is answered `superseded`. `named`: the engine is part of the wish."""
         wish, overtaken = self.wishes.ask(adapter, voice, mode)
+        if self.preferred is not None and not named:
+            self.preferred = replace(self.preferred, voice=voice, mode=mode or self.preferred.mode)
+        elif self.preferred is not None and adapter == self._producer.setting.adapter:
+            self.preferred = None
         if overtaken is not None:
             self._settle(overtaken.version, "superseded", n)
         self.swap.fire(SwapEvent.REQUESTED)
@@ -56,10 +88,58 @@ class Changeover:
             return
         self.swap.fire(SwapEvent.FAILED)
         self.wishes.drop()
+        if self._why is Why.RECOVERED:
+            self._why = Why.FAULT
         self._settle(wish.version, "failed", n, why=why)
+
+    def degrade(self, n: int, why: Why, text: str) -> bool:
+        """The engine in force cannot go on: the best that is warm says the same words; False: there is none."""
+        old = self._producer.setting
+        standing = self._cast.stand_ins(old.adapter, old.voice.accent)
+        if not standing:
+            return False
+        self.preferred = self.preferred or old
+        self._why, self._since = why, self._producer.chunks
+        self.swap.fire(SwapEvent.DEGRADED)
+        if self._producer.in_sentence:
+            self._producer.hand_over(forced=True)
+        new = replace(old, adapter=standing[0])
+        self._stand_in(old.adapter, new)
+        self._producer.use(n, new)
+        self._note(n, old, new, why, text)
+        facts = {**new.to_wire(), "chunk": self._producer.chunks, "instead_of": self.preferred.adapter}
+        self._log.note(Record.CONFIG, n, "applied", "done", version=self.wishes.version, reason=why.value, **facts)
+        return True
+
+    def _stand_in(self, absent: str, new: Setting) -> None:
+        """`new` is in force; a wish that did not name the engine does not call the absent one back."""
+        self.wishes.current = new
+        wish = self.wishes.wanted
+        if wish is not None and wish.setting.adapter == absent:
+            self.preferred = wish.setting
+            self.wishes.wanted = replace(wish, setting=replace(wish.setting, adapter=new.adapter))
+
+    def recovered(self, n: int, name: str) -> None:
+        """The preferred engine is well: it comes back at the next boundary, unless something else is wished."""
+        back = self.preferred
+        if back is None or name != back.adapter or self.wishes.wanted is not None:
+            return
+        self.wishes.ask(back.adapter, back.voice, back.mode)
+        self._why = Why.RECOVERED
+        self.swap.fire(SwapEvent.REQUESTED)
+        self.swap.fire(SwapEvent.READY)
+
+    def _note(self, n: int, old: Setting, new: Setting, why: Why, text: str = "") -> None:
+        more = {"why": text} if text else {}
+        self._log.note(
+            Record.SWAP, n, "swap", adapter_from=old.adapter, adapter_to=new.adapter, version=self.wishes.version,
+            chunk=self._producer.chunks, reason=why.value, match=self._producer.match.to_wire(), **more,
+        )  # fmt: skip
 
     def boundary(self, n: int, silent: bool) -> None:
         """Between two chunks: a wish takes effect if the words allow it. `silent`: nothing sounds."""
+        if self.preferred is not None and self._why is Why.TEXT and self._said_for_it():
+            self.recovered(n, self.preferred.adapter)
         wish = self.wishes.wanted
         if wish is None or self.swap.state is not Swap.ARMED:
             return
@@ -73,14 +153,18 @@ class Changeover:
         self.wishes.take()
         self.swap.fire(SwapEvent.HANDED_OVER)
         self._producer.use(n, new)
+        why = self._why if self.preferred is not None and new.adapter == self.preferred.adapter else Why.WISH
+        if old.adapter != new.adapter:
+            self.preferred, self._why = None, Why.WISH
         if audible:
-            self._log.note(
-                Record.SWAP, n, "swap", adapter_from=old.adapter, adapter_to=new.adapter, version=wish.version,
-                chunk=self._producer.chunks,
-            )  # fmt: skip
+            self._note(n, old, new, why)
         self._settle(wish.version, "done", n, chunk=self._producer.chunks)
         if silent or not audible:
             self.blended(n)
+
+    def _said_for_it(self) -> bool:
+        """The stand-in has said the sentence that the preferred engine could not."""
+        return self._producer.chunks > self._since and not self._producer.in_sentence
 
     def blended(self, n: int) -> None:
         """The first piece after the hand-over is in."""

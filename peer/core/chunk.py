@@ -82,6 +82,11 @@ class AudioChunk:
         return 1000.0 * len(self.pcm) / self.sample_rate if self.sample_rate else 0.0
 
 
+CLIPPED = 0.2
+"""Share of samples at full scale beyond which a piece is noise or overflow: loud speech has less than a hundredth."""
+CLIP_LEVEL = 0.999
+
+
 def fault_of(chunk: AudioChunk, sample_rate: int, most: int) -> str | None:
     """Why `chunk` must not reach the ring, or None. `most` bounds the samples of one piece."""
     pcm = chunk.pcm
@@ -95,4 +100,6 @@ def fault_of(chunk: AudioChunk, sample_rate: int, most: int) -> str | None:
         return "pcm holds NaN or infinity"
     if len(pcm) and float(np.abs(pcm).max()) > 4.0:
         return "pcm is far outside [-1, 1]"
+    if len(pcm) and float(np.mean(np.abs(pcm) >= CLIP_LEVEL)) > CLIPPED:
+        return f"more than {CLIPPED:.0%} of the samples are clipped"
     return None

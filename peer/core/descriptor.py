@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of the adapter contract; an adapter states the one it speaks."""
+
+SPOKEN = (1, 2)
+"""Versions that this program works with: 2 added `network`, `lacks` and the error word "unspeakable"."""
 
 LADDER = (8, 12, 16, 24, 32, 48, 64)
 """The discrete request sizes, in the engine's units."""
@@ -44,7 +47,8 @@ class Descriptor:
     """`unit_ms` is the audio one unit carries, `overlap_ms` what consecutive chunks share.
 
     `granularity` is in units; a rung of `g` units asks for `g * unit_ms` milliseconds.
-    `markers` maps a kind ("word", "phoneme", "sentence") to its quality.
+    `markers` maps a kind ("word", "phoneme", "sentence") to its quality. `network` names the only hosts
+    ("name:port") that the engine's process may reach; most have none.
     """
 
     name: str
@@ -65,11 +69,17 @@ class Descriptor:
     markers: Mapping[str, MarkerQuality] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     features: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
     contract: int = CONTRACT
 
     def rungs_ms(self) -> tuple[float, ...]:
         """The ladder in milliseconds of audio, ascending."""
         return tuple(units * self.unit_ms for units in self.granularity)
+
+    @property
+    def words(self) -> MarkerQuality | None:
+        """How well the engine says where its words lie; None if it does not."""
+        return self.markers.get("word")
 
     def to_wire(self) -> dict[str, object]:
         """The brief's capability descriptor as plain JSON values."""
@@ -92,5 +102,6 @@ class Descriptor:
             "markers": {kind: quality.value for kind, quality in self.markers.items()},
             "limits": dict(self.limits),
             "features": list(self.features),
+            "network": list(self.network),
             "licence": self.licence,
         }

@@ -42,6 +42,10 @@ class Broken(AdapterError):
     """The engine died or returned something that is not audio."""
 
 
+class Unspeakable(AdapterError):
+    """This text is not for this voice (a language it does not have); the engine itself is well."""
+
+
 class SessionLost(PeerError):
     """The conversation is gone."""
 

@@ -145,6 +145,7 @@ class SwapEvent(StrEnum):
     BLENDED = "blended"
     FAILED = "failed"
     CUT = "cut"
+    DEGRADED = "degraded"
 
 
 _W, _WE = Swap, SwapEvent
@@ -163,6 +164,10 @@ SWAP: Mapping[tuple[Swap, SwapEvent], Swap] = {
     (_W.CROSSFADING, _WE.BLENDED): _W.STEADY,
     (_W.CROSSFADING, _WE.CUT): _W.STEADY,
     (_W.STEADY, _WE.CUT): _W.STEADY,
+    (_W.STEADY, _WE.DEGRADED): _W.CROSSFADING,
+    (_W.PREPARING, _WE.DEGRADED): _W.PREPARING,
+    (_W.ARMED, _WE.DEGRADED): _W.ARMED,
+    (_W.CROSSFADING, _WE.DEGRADED): _W.CROSSFADING,
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .cast import Cast
-from .changeover import Changeover
+from .changeover import Changeover, Why
 from .chronicle import Chronicle
 from .chunk import AudioChunk, Request, Ticket
 from .errors import Refusal
@@ -63,7 +63,7 @@ class Orchestrator:
         self.producer = Producer(
             cast, setting, seed, session, self.script, self.ring, self.stitcher, self.marks, self._log, clocked
         )
-        self.changeover = Changeover(self.producer, self._log)
+        self.changeover = Changeover(cast, self.producer, self._log)
         self.epoch = 0
         self.yielded_to: Cause | None = None
         """Who took the floor last."""
@@ -102,6 +102,11 @@ class Orchestrator:
     def wanted_adapter(self) -> str | None:
         """The engine that a swap waits for, to be warmed."""
         return self.changeover.wanted_adapter
+
+    @property
+    def absent(self) -> str | None:
+        """The engine whose place another one takes: whoever can, looks after it and says `engine_recovered`."""
+        return self.changeover.absent
 
     @property
     def healthy(self) -> bool:
@@ -206,7 +211,7 @@ class Orchestrator:
         voice = voice_of(configure.voice, base.voice)
         if configure.voice is not None:
             self._cast.check(adapter, voice_of(configure.voice, Voice()))
-        wish = self.changeover.ask(n, adapter, voice, configure.mode)
+        wish = self.changeover.ask(n, adapter, voice, configure.mode, named=configure.adapter is not None)
         self._boundary(n)
         return Outcome("pending", {"version": wish.version})
 
@@ -217,6 +222,12 @@ class Orchestrator:
         if name == self.setting.adapter:
             self.producer.engine_ready(n)
         self.changeover.engine_ready(name)
+        self._rescue(n, Why.FAULT, "another engine is there")
+        self._boundary(n)
+
+    def engine_recovered(self, n: int, name: str) -> None:
+        """Engine `name`, which another one stands in for, renders faster than it plays again."""
+        self.changeover.recovered(n, name)
         self._boundary(n)
 
     def engine_failed(self, n: int, name: str, why: str) -> None:
@@ -224,6 +235,7 @@ class Orchestrator:
         if name == self.setting.adapter:
             self.producer.engine_failed(n, why)
         self.changeover.engine_failed(n, name, why)
+        self._rescue(n, Why.FAULT, why)
         self._boundary(n)
 
     def next_request(self, n: int) -> Request | None:
@@ -239,6 +251,7 @@ class Orchestrator:
         """One piece of a render; False if its ticket is not outstanding or it is not audio."""
         verdict = self.producer.accept(n, ticket, chunk)
         if verdict is Verdict.REFUSED:
+            self._rescue(n, Why.FAULT, "what it rendered is not audio")
             self._boundary(n)
             return False
         self.changeover.blended(n)
@@ -249,7 +262,21 @@ class Orchestrator:
     def fail(self, n: int, ticket: Ticket, why: str) -> None:
         """The render of `ticket` failed: the same chunk is asked for again, or the engine has failed."""
         self.producer.fail(n, ticket, why)
+        self._rescue(n, Why.FAULT, why)
         self._boundary(n)
+
+    def unspeakable(self, n: int, ticket: Ticket, why: str) -> None:
+        """The engine has no voice for this text: another one says this sentence; nobody can: it is passed over."""
+        if self.outstanding == ticket and not self.changeover.degrade(n, Why.TEXT, why):
+            self.producer.pass_over(n, why)
+        self._boundary(n)
+
+    def watch(self, n: int) -> None:
+        """An engine that is silent while the buffer runs out loses its place; asked at every frame, and when due."""
+        why = self.producer.struggling(n)
+        if why is not None:
+            self.producer.engine_failed(n, why)
+            self.changeover.degrade(n, Why.STALL, why)
 
     # what the outlet does -------------------------------------------------------------------
 
@@ -263,6 +290,7 @@ class Orchestrator:
             self._log.note(Record.FILL, n, "hold", position=self.ring.read, why="due")
         elif pull.kind is Kind.FILL:
             self._log.note(Record.FILL, n, "fill", position=self.ring.read, why="dry")
+        self.watch(n)
         self._ended(n)
         return pull
 
@@ -272,6 +300,11 @@ class Orchestrator:
             self.producer.drift.heard(self.ring.read, self.heard.position(n, self.ring.read))
 
     # inside ---------------------------------------------------------------------------------
+
+    def _rescue(self, n: int, why: Why, text: str) -> None:
+        """The engine in force has failed: the next of the chain speaks, if one is warm."""
+        if self.producer.failed:
+            self.changeover.degrade(n, why, text)
 
     def _boundary(self, n: int) -> None:
         self.changeover.boundary(n, self.speech.state in _SILENT)

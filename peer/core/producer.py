@@ -10,14 +10,17 @@ from enum import Enum
 from .cast import Cast
 from .chronicle import Chronicle
 from .chunk import AudioChunk, Request, Ticket, fault_of
+from .descriptor import MarkerQuality
 from .drift import Correction, DriftGuard
+from .envelope import Envelope, Match, match, measure
 from .frame import Provenance
+from .lifeline import Lifeline
 from .machines import HEALTH, Health, HealthEvent, Machine
 from .marks import Mark, Marks
 from .messages import voice_of
-from .pace import Ask
-from .pcm import FADE, FRAME, RATE, as_float
-from .rendering import Pending, Sentence, finish, seed_of, stitch
+from .pace import Ask, Cost
+from .pcm import FADE, FRAME, FRAME_MS, RATE, as_float
+from .rendering import Pending, Sentence, finish, grown, seed_of, stitch
 from .resample import Resampler
 from .ring import Ring, quiet
 from .script import Script, Utterance
@@ -35,6 +38,17 @@ PATIENCE_FRAMES = 15
 """300 ms: a typist's pause; text that waited so long without a delimiter is spoken as it is."""
 RESERVE = 4 * FRAME
 """Samples that a piece leaves free: the stitcher's tail, a correction, and the frame that is being read."""
+CLAUSE = 8
+"""Words of one window where an engine does not say where its words lie: a swap waits for the window's end, and what
+is lost from sight in a cut is a clause at most."""
+TAIL = 2 * RATE
+"""Samples of what was said last that show how a voice sounds: enough voiced windows for a median."""
+MARGIN_FRAMES = 2
+"""Beside what a stand-in takes: one frame until somebody looks, one that is being read."""
+LETTER_MS = 15.0
+"""A letter at pace 1 takes four times as long; abbreviations and letters that are not said are allowed for."""
+LEAST_LETTERS = 12
+"""Letters between two marks that make a pace."""
 
 
 class Verdict(Enum):
@@ -74,6 +88,9 @@ class Producer:
         """Text was missing when a chunk was due: an empty buffer is not the engine's fault."""
         self._text_at = 0
         self._tuned = 0
+        self._lifeline = Lifeline()
+        self._matches: dict[str, Match] = {setting.adapter: Match()}
+        """Per engine what keeps the voice's envelope; the engine that began is the measure."""
 
     # what others ask ------------------------------------------------------------------------
 
@@ -113,9 +130,12 @@ class Producer:
         return self._sentence is None and self._pending is None and self._script.current is None
 
     def patient_until(self, n: int) -> int | None:
-        """The frame at which text that waits unheard is looked at again; None: nothing waits."""
+        """The frame at which text that waits unheard, or an engine that is silent, is looked at again."""
+        if self._pending is not None:
+            due = None if self._pending.due else self._lifeline.due(self._expected(self._pending))
+            return None if due is None else max(n + 1, due)
         current = self._script.current
-        if current is None or self._pending is not None or self._sentence is not None:
+        if current is None or self._sentence is not None:
             return None
         return n + 1 if current.segmenter.ended else max(n + 1, self._text_at + PATIENCE_FRAMES)
 
@@ -172,7 +192,8 @@ class Producer:
         return Hunger.HUNGRY if self.depth_ms < self.pace.low() else Hunger.NONE
 
     def _next_sentence(self, n: int, epoch: int, unheard: bool) -> bool:
-        found = self._script.next_window(self._hunger(n, unheard))
+        sure = self._cast.descriptor(self.setting.adapter).words in (MarkerQuality.EXACT, MarkerQuality.ALIGNED)
+        found = self._script.next_window(self._hunger(n, unheard), None if sure else CLAUSE)
         if found is None:
             self._dry = self._starved = True
             return False
@@ -186,6 +207,7 @@ class Producer:
 
     def _open(self, utterance: Utterance, window: Window, epoch: int) -> Sentence:
         descriptor = self._cast.descriptor(self.setting.adapter)
+        voice = self.match.apply(voice_of(utterance.voice, self.setting.voice))
         self._sentences += 1
         if utterance.number != self._tuned:
             self._tune(utterance)
@@ -194,7 +216,7 @@ class Producer:
             number=utterance.number,
             window=window,
             descriptor=descriptor,
-            knobs=self._cast.knobs(self.setting.adapter, voice_of(utterance.voice, self.setting.voice)),
+            knobs=self._cast.knobs(self.setting.adapter, voice),
             stream=f"{self._session}.{epoch}.{self._sentences}",
             seed=seed_of(self._seed, utterance.number, window.start),
             out_start=self._stitcher.position,
@@ -209,6 +231,7 @@ class Producer:
         window = (sentence.window.start, sentence.window.end)
         origin = Provenance(request.adapter, self.chunks, window, sentence.utterance, epoch)
         self._pending = Pending(request, origin, primed)
+        self._lifeline.asked(n)
         self.chunks += 1
         self._log.note(
             Record.REQUEST, n, "request", chunk=origin.chunk_id, adapter=request.adapter, text_range=list(window),
@@ -236,6 +259,10 @@ class Producer:
         why = fault_of(chunk, sentence.descriptor.sample_rate, self._most(pending, sentence))
         if why is None and chunk.last and not chunk.eos and chunk.cursor <= pending.request.cursor:
             why = "the render neither went on nor ended"
+        if why is None and chunk.cursor > pending.request.cursor + pending.attempt_seen + len(chunk.pcm):
+            why = "its cursor is ahead of its samples"
+        if why is None and chunk.eos and self._too_short(sentence, chunk):
+            why = "the sentence ended before it can have been said"
         if why is not None:
             self.fail(n, ticket, why)
             return Verdict.REFUSED
@@ -243,6 +270,7 @@ class Producer:
             pending.met_ms = self.depth_ms
             pending.out_start, pending.curve = self._stitcher.position, self._stitcher.curve
             sentence.overlap.begin()
+        self._lifeline.lives(n)
         pending.pieces += 1
         pending.digest.update(chunk.pcm.tobytes())
         sentence.mark(chunk, self._marks)
@@ -252,6 +280,14 @@ class Producer:
             return Verdict.PIECE
         self._landed(n, pending, sentence, chunk)
         return Verdict.LANDED
+
+    def _too_short(self, sentence: Sentence, chunk: AudioChunk) -> bool:
+        """Nobody speaks so fast: something is missing. Where nobody else could say it, it has to do."""
+        letters = sum(map(str.isalpha, sentence.window.text))
+        least = letters * LETTER_MS / self.setting.voice.pace * sentence.descriptor.sample_rate / 1000
+        if chunk.cursor >= least:
+            return False
+        return bool(self._cast.stand_ins(self.setting.adapter, self.setting.voice.accent))
 
     def _most(self, pending: Pending, sentence: Sentence) -> int:
         """Native samples that one piece may hold: a sane multiple of what was asked, and the ring's room."""
@@ -271,6 +307,7 @@ class Producer:
             self.engine_failed(n, why)
 
     def _landed(self, n: int, pending: Pending, sentence: Sentence, chunk: AudioChunk) -> None:
+        kept = grown(sentence.state, chunk.state)
         sentence.cursor, sentence.state = chunk.cursor, chunk.state
         if chunk.eos:
             self._end_sentence(n, sentence, pending.origin)
@@ -280,7 +317,7 @@ class Producer:
             Record.CHUNK, n, "render", "ok", round(chunk.render_ms, 3), chunk=pending.origin.chunk_id,
             adapter=pending.origin.adapter, samples=pending.accepted, pcm_b2=pending.digest.hexdigest(),
             render_ms=round(chunk.render_ms, 3), attempt=pending.request.ticket.attempt, pieces=pending.pieces,
-            eos=chunk.eos, position=self._stitcher.position, utterance=sentence.utterance,
+            eos=chunk.eos, position=self._stitcher.position, utterance=sentence.utterance, **kept,
         )  # fmt: skip
         self._log.note(
             Record.STITCH, n, "stitch", chunk=pending.origin.chunk_id, out_start=pending.out_start,
@@ -340,11 +377,77 @@ class Producer:
         if self._pending is not None and not self._pending.due:
             self._pending.again()
 
+    # another engine, and an engine that says nothing -----------------------------------------
+
+    @property
+    def match(self) -> Match:
+        """What the engine in force changes to sound like the one before it."""
+        return self._matches.get(self.setting.adapter, Match())
+
+    def heard(self) -> Envelope | None:
+        """How the last two seconds sounded, heard or about to be."""
+        letters_s = self._marks.letters_s(self._ring.written - TAIL, LEAST_LETTERS)
+        return measure(as_float(self._ring.last(TAIL)), RATE, letters_s)
+
+    def _matched(self, setting: Setting) -> None:
+        """Another engine keeps the envelope; another voice is meant to sound otherwise."""
+        if setting.voice != self.setting.voice:
+            self._matches = {setting.adapter: Match()}
+        elif setting.adapter not in self._matches:
+            own = self._cast.envelope(setting.adapter)
+            self._matches[setting.adapter] = match(self.heard() if own else None, own, setting.voice)
+
+    def _expected(self, pending: Pending) -> float:
+        """ms that the chunk should take; 0 if nobody knows."""
+        sentence = self._sentence
+        rate = sentence.descriptor.sample_rate if sentence is not None else RATE
+        return self.pace.cost.expect(pending.request.samples * 1000.0 / rate)
+
+    def struggling(self, n: int) -> str | None:
+        """Why another engine should go on, or None: the buffer will soon be empty, and this one is silent for longer
+        than is its custom, or can never keep up.
+        """
+        pending = self._pending
+        if not self._clocked or pending is None or pending.due or self._left_ms() > self._margin_ms():
+            return None
+        if self.pace.strained and self._ring.depth < MARGIN_FRAMES * FRAME and pending.primed:
+            return "it renders slower than it plays"
+        silent, grace = self._lifeline.silent_ms(n), self._lifeline.grace_ms(self._expected(pending))
+        return f"nothing came for {silent:.0f} ms" if grace is not None and silent > grace else None
+
+    def _left_ms(self) -> float:
+        """What can be played before another engine must begin: to the last word that has not begun, else all."""
+        mark = None
+        if self._sentence is not None and self._sentence.sure:
+            mark = self._marks.last_word(self._ring.read, self._ring.written - FADE)
+        end = self._ring.written if mark is None else mark.at
+        return (end - self._ring.read) * 1000.0 / RATE
+
+    def _margin_ms(self) -> float:
+        """How long before the end of what can be played a stand-in must be asked. Negative: there is none."""
+        standing = self._cast.stand_ins(self.setting.adapter, self.setting.voice.accent)
+        if not standing:
+            return -1.0
+        first = self._cast.descriptor(standing[0]).rungs_ms()[0]
+        return MARGIN_FRAMES * FRAME_MS + known(self._cast, standing[0], Cost()).expect(first)
+
+    def pass_over(self, n: int, why: str) -> None:
+        """Nobody can say the sentence in hand: speech goes on behind it."""
+        sentence, pending = self._sentence, self._pending
+        if sentence is None or pending is None:
+            return
+        self._log.note(Record.FAULT, n, "text", "passed_over", why=why, utterance=sentence.utterance,
+                       text_range=[sentence.window.start, sentence.window.end])  # fmt: skip
+        self._end_sentence(n, sentence, pending.origin)
+        self._pending = None
+
     def use(self, n: int, setting: Setting) -> None:
         """From now on `setting` is in force; called between two chunks."""
         changed = setting.adapter != self.setting.adapter
+        self._matched(setting)
         self.setting = setting
         if changed:
+            self._lifeline = Lifeline()
             self.pace = tempo(self._cast, self.setting.adapter, self.setting.mode, self._clocked)
             self.health = self._new_health()
             self.begin()
@@ -364,11 +467,11 @@ class Producer:
             self._go_on(sentence.number, sentence.window.start)
             return True
         after = self._ring.read + (0 if forced else FRAME)
-        mark = self._marks.last_word(after, self._ring.written - FADE)
+        mark = self._marks.last_word(after, self._ring.written - FADE) if sentence.sure else None
         if mark is not None and mark.number == sentence.number:
             self._blend(mark)
         elif forced:
-            mark = self._marks.last_of(sentence.number)
+            mark = self._marks.last_of(sentence.number) if sentence.sure else self._marks.at(self._ring.written)
             assert mark is not None
             self._stitcher.finish()
             self._marks.truncate(mark.at)

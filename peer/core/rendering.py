@@ -6,11 +6,13 @@ Knows no queue and no clock; it turns native pieces into stitched samples and ma
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .chunk import AudioChunk, Knobs, Marker, Request, Ticket
-from .descriptor import Descriptor
+from .descriptor import Descriptor, MarkerQuality
 from .frame import Provenance
 from .marks import Mark, Marks
 from .pace import Ask
@@ -27,6 +29,22 @@ def seed_of(session_seed: int, utterance: int, sentence: int) -> int:
     """31 bits from the session, the utterance and the sentence's source position; never from a chunk."""
     raw = hashlib.blake2b(f"{session_seed}/{utterance}/{sentence}".encode(), digest_size=4).digest()
     return int.from_bytes(raw, "little") & 0x7FFFFFFF
+
+
+def grown(before: bytes, after: bytes) -> dict[str, object]:
+    """An engine's state for the log, base64: `state_add` where it only grew (codes do), `state` where it did not."""
+    if not after:
+        return {}
+    if after.startswith(before):
+        return {"state_add": b64encode(after[len(before) :]).decode()}
+    return {"state": b64encode(after).decode()}
+
+
+def regrown(before: bytes, record: Mapping[str, object]) -> bytes:
+    """The state after a logged chunk. Raises ValueError for what is not base64."""
+    if "state_add" in record:
+        return before + b64decode(str(record["state_add"]), validate=True)
+    return b64decode(str(record.get("state", "")), validate=True)
 
 
 @dataclass(slots=True)
@@ -48,6 +66,11 @@ class Sentence:
     marked_to: int = 0
     _source: int = -1
     """The source character at which the last word began; words come in the order of the text."""
+
+    @property
+    def sure(self) -> bool:
+        """The engine says where its words lie; otherwise places are estimates, or there are none."""
+        return self.descriptor.words in (MarkerQuality.EXACT, MarkerQuality.ALIGNED)
 
     @property
     def untouched(self) -> bool:
@@ -90,7 +113,7 @@ class Sentence:
                 continue
             self._source = source[0]
             at = self.out_start + self.resampler.position(max(marker.at, 0))
-            mark = Mark(at, "word", self.utterance, *source, self.number)
+            mark = Mark(at, "word", self.utterance, *source, self.number, self.sure)
             marks.add(mark)
             added.append(mark)
         return added

@@ -116,6 +116,11 @@ class Ring:
         index = np.arange(start, end) % self.capacity
         return self._buffer[index]
 
+    def last(self, samples: int) -> Int16:
+        """The last min(`samples`, all) samples written, read or not, as a new (n,) int16. `samples` ≤ capacity."""
+        start = max(0, self.written - min(samples, self.capacity))
+        return self._buffer[np.arange(start, self.written) % self.capacity]
+
 
 def quiet(ring: Ring) -> int:
     """Samples of quiet at the end of what is written and not yet read, at most one frame."""

@@ -123,10 +123,10 @@ class Script:
     def holds(self, number: int) -> bool:
         return any(u.number == number for u in self._utterances)
 
-    def next_window(self, hunger: Hunger) -> tuple[Utterance, Window] | None:
-        """The next speakable window, or None: nothing complete enough is there."""
+    def next_window(self, hunger: Hunger, most_words: int | None = None) -> tuple[Utterance, Window] | None:
+        """The next speakable window, of about `most_words` words at most, or None: nothing complete enough is there."""
         while (utterance := self.current) is not None:
-            window = utterance.segmenter.next(hunger)
+            window = utterance.segmenter.next(hunger, most_words)
             if window is not None:
                 utterance.begun = True
                 return utterance, window

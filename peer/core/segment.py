@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import takewhile
 
 import sentencex
 
@@ -198,16 +199,19 @@ class Segmenter:
         self._move(source_offset)
         self._skim()
 
-    def next(self, hunger: Hunger = Hunger.NONE) -> Window | None:
+    def next(self, hunger: Hunger = Hunger.NONE, most_words: int | None = None) -> Window | None:
         """The next window that can be heard, or None while none can be released.
 
         A window starts where the one before ended: what cannot be spoken in between belongs to it. One call examines
         a bounded number of characters; after a long unspeakable stretch it returns None although the next would not.
+        With `most_words` a longer sentence is cut at a clause, else between words.
         """
         for _ in range(MAX_SKIPPED):
             if not self._skim():
                 return None
             size = self._cut(hunger)
+            if most_words is not None:
+                size = self._clause(size, most_words)
             if not size:
                 return None
             spoken = speakable(self._source.slice(self._from, self._from + size), self._from, self._language)
@@ -249,6 +253,11 @@ class Segmenter:
             self._seen = self._source.length
             return 0
         return early_cut(text[:MAX_WINDOW], hunger)
+
+    def _clause(self, size: int, most: int) -> int:
+        """`size`, or fewer characters where those, or the text so far, are more than `most` words."""
+        text = self._source.slice(self._from, self._from + (size or MAX_WINDOW))
+        return clause_cut(text, most) or size
 
     def _forced(self, text: str) -> int:
         """Where a window that is too long ends; 0 while an address may still go on."""
@@ -369,6 +378,22 @@ def early_cut(text: str, hunger: Hunger) -> int:
         if _words(text[:end]) < least:
             break
         if not _is_inside(text, end) and not _binds(text, end, hunger):
+            return end
+    return 0
+
+
+def clause_cut(text: str, most: int) -> int:
+    """Where `text` of more than `most` words is cut into a clause of at most so many; 0 where it has no more.
+
+    Looks at the first words alone, so that it does not matter how much of the text is there already.
+    """
+    if _words(text) <= most:
+        return 0
+    fitting = list(takewhile(lambda end: _words(text[:end]) <= most, _word_ends(text)))
+    clauses = {m.end() for m in _CLAUSE.finditer(text[: fitting[-1] + PEEK])} if fitting else set()
+    late = [end for end in fitting if end in clauses and _words(text[:end]) > CLAUSE_WORDS]
+    for end in (*reversed(late), *reversed(fitting)):
+        if not _is_inside(text, end) and not _binds(text, end, Hunger.STARVING):
             return end
     return 0
 

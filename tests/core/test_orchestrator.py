@@ -403,7 +403,7 @@ def test_an_engine_that_never_stops_fills_the_ring_and_no_more(rate_gap: int) ->
                 size //= 2
                 continue
             given_ += size
-            assert peer.accept(0, request.ticket, AudioChunk(np.ones(size, np.float32), 24_000, cursor=given_))
+            assert peer.accept(0, request.ticket, AudioChunk(np.full(size, 0.5, np.float32), 24_000, cursor=given_))
         assert peer.accept(0, request.ticket, AudioChunk(cursor=given_, last=True, eos=True))
         assert peer.ring.room >= 0
 

@@ -311,3 +311,32 @@ def test_polling_without_new_text_searches_nothing(monkeypatch: pytest.MonkeyPat
     assert cutter.next() is None
     monkeypatch.setattr(segment, "first_end", lambda *_: pytest.fail("searched again"))
     assert cutter.next() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("One two three four five six seven eight.", ["One two three four five six seven eight."]),
+        (
+            "One two three four five six seven eight nine ten eleven.",
+            ["One two three four five six seven eight", "nine ten eleven."],
+        ),
+        (
+            "Well, one two three, four five six seven eight nine.",
+            ["Well, one two three,", "four five six seven eight nine."],
+        ),
+        ("Ask Mr. Smith about it. Now.", ["Ask Mr. Smith about it.", "Now."]),
+    ],
+)
+def test_a_clause_of_so_many_words(text: str, windows: list[str]) -> None:
+    """Long sentences are cut at a late clause, else at the last word that fits; short ones are left alone."""
+    for step in (1, 3, len(text)):
+        segmenter, found = Segmenter(), []
+        for at in range(0, len(text), step):
+            segmenter.append(text[at : at + step])
+            while window := segmenter.next(most_words=8):
+                found.append(window)
+        segmenter.end()
+        while window := segmenter.next(most_words=8):
+            found.append(window)
+        assert [segmenter.source(w.start, w.end).strip() for w in found] == windows
