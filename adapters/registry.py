@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import MappingProxyType
 
-from peer.core.descriptor import CONTRACT, Descriptor
+from peer.core.descriptor import SPOKEN, Descriptor
 from peer.core.errors import Refusal, Unavailable
 
 from .base import TTSAdapter
@@ -27,7 +27,8 @@ class Row:
     """`target` is "module:Class", `needs` the modules it imports when it warms up.
 
     `extra` names what pip installs them with ("" = the base install). Only rows with `fallback`
-    may stand in for a failed engine: one that loses words must not.
+    may stand in for a failed engine: one that loses words must not. `memory_mb` bounds the private memory
+    of its process where the operator says nothing; `secrets` are the environment variables it may read.
     """
 
     target: str
@@ -36,6 +37,8 @@ class Row:
     needs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     fallback: bool = False
+    memory_mb: int = 0
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,26 @@ class Availability:
 ROWS: Mapping[str, Row] = MappingProxyType(
     {
         "espeak": Row("adapters.voices.espeak:Espeak", "GPL-3.0-or-later", needs=("espeakng_loader",), fallback=True),
+        "piper": Row(
+            "adapters.voices.piper:Piper", "GPL-3.0-or-later; each voice has its own", "piper",
+            ("piper", "onnx", "onnxruntime"), fallback=True, memory_mb=2048,
+        ),
+        "snac_llamacpp": Row(
+            "adapters.voices.snac_llamacpp:SnacLlamaCpp", "MIT; Orpheus weights Apache-2.0", "snac",
+            ("llama_cpp", "snac", "torch"), aliases=("orpheus",), memory_mb=12_288,
+        ),
+        "xtts": Row(
+            "adapters.voices.xtts:Xtts", "MPL-2.0; XTTS v2 weights are for non-commercial use (CPML)", "xtts",
+            ("TTS", "torch", "torchaudio"), aliases=("coqui",), memory_mb=12_288,
+        ),
+        "outetts": Row(
+            "adapters.voices.outetts:OuteTTS", "MIT; each model has its own, some are non-commercial", "outetts",
+            ("llama_cpp", "torch"), aliases=("ouleTTS", "ouletts", "oute"), memory_mb=8192,
+        ),
+        "openai_speech": Row(
+            "adapters.voices.openai_speech:OpenAISpeech", "the service's own", needs=("aiohttp",), memory_mb=1024,
+            secrets=("OPENAI_API_KEY", "SYNCHRONY_SPEECH_KEY"),
+        ),
         "tone": Row("adapters.voices.tone:Tone", "the program's own", needs=("numpy",)),
     }
 )
@@ -77,8 +100,8 @@ def names() -> tuple[str, ...]:
 
 
 def fallback() -> tuple[str, ...]:
-    """Who stands in for a failed engine, in this order."""
-    return tuple(name for name, row in rows().items() if row.fallback)
+    """Who stands in for a failed engine, in this order: the embedded one last, because it is always there."""
+    return tuple(sorted((name for name, row in rows().items() if row.fallback), key=lambda name: name == DEFAULT))
 
 
 def resolve(name: str) -> str:
@@ -104,16 +127,22 @@ def load(name: str) -> type[TTSAdapter]:
 def describe(name: str) -> Descriptor:
     """What the engine says of itself, cold. Raises as `load`, and Unavailable for another contract."""
     descriptor = load(name).describe()
-    if descriptor.contract != CONTRACT:
-        raise Unavailable(f"{name} speaks contract {descriptor.contract}, this program {CONTRACT}")
+    if descriptor.contract not in SPOKEN:
+        spoken = " and ".join(map(str, SPOKEN))
+        raise Unavailable(f"{name} speaks contract {descriptor.contract}, this program {spoken}")
     return descriptor
 
 
 def availability(name: str) -> Availability:
-    """Whether what the engine needs is installed; imports none of it."""
+    """Whether what the engine needs is installed and a model is there; imports none of it."""
     row = rows()[resolve(name)]
     missing = [module for module in row.needs if find_spec(module) is None]
-    if not missing:
-        return Availability(True)
-    package = f"'synchrony[{row.extra}]'" if row.extra else "synchrony"
-    return Availability(False, f"missing: {', '.join(missing)}", f"pip install {package}")
+    if missing:
+        package = f"'synchrony[{row.extra}]'" if row.extra else "synchrony"
+        return Availability(False, f"missing: {', '.join(missing)}", f"pip install {package}")
+    try:
+        lacks = getattr(load(name), "lacks", None)
+    except Unavailable as fault:
+        return Availability(False, str(fault), "install its package again")
+    lack = lacks() if lacks is not None else None
+    return Availability(True) if lack is None else Availability(False, lack.reason, lack.remedy)
