@@ -16,6 +16,7 @@ from adapters import registry
 from adapters.base import Projection
 from peer.core.chunk import AudioChunk, Request
 from peer.core.descriptor import Descriptor
+from peer.core.envelope import Envelope
 from peer.core.voice import Voice
 from peer.host import ProcessHost
 
@@ -128,6 +129,16 @@ class Company:
         if name not in self._workers:
             self._workers[name] = Worker(name)
         return self._workers[name]
+
+    def render(self, request: Request) -> Iterator[AudioChunk]:
+        """The pieces of a request, from the engine that it names."""
+        return self.engine(request.adapter).render(request)  # type: ignore[no-any-return]
+
+    def envelope(self, name: str) -> Envelope | None:
+        """How its warm-up sounded."""
+        worker = self._workers.get(name)
+        found = worker.status().get("envelope") if worker is not None else None
+        return Envelope(**found) if isinstance(found, dict) else None
 
     def close(self) -> None:
         for worker in self._workers.values():

@@ -121,9 +121,9 @@ class Caller:
         moves = self.event("speech")
         return str(moves[-1]["state"]) if moves else "IDLE"
 
-    async def until(self, true: Callable[[], object]) -> None:
+    async def until(self, true: Callable[[], object], most_s: float = WAIT_S) -> None:
         """Raises TimeoutError when it never comes true."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(most_s):
             while not true():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 

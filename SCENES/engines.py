@@ -43,8 +43,10 @@ class ModelEngine:
     grain_ms: float | None = None
     """Pieces are cut to this length: an engine that is slow would not bring them whole. None: as they come."""
     faults: dict[int, str] = field(default_factory=dict)
-    """Render number → "raise" (dies before the first piece), "die" (after it), "nan", "rate", "clipped", "empty",
-    "huge"."""
+    """Render number → "raise" (dies before the first piece), "die" (after it), "mute", "nan", "rate", "clipped",
+    "empty", "huge"."""
+    ill: Callable[[float], str] = lambda _now: ""
+    """At which time (ms) which of these faults is chronic; "" for none."""
     warmed: bool = False
     """A warm-up told what a render costs, as a real host's does."""
     stands_in: bool = False
@@ -57,12 +59,14 @@ class ModelEngine:
         """(when_ms, piece), or (when_ms, why) for a fault; times ascend."""
         number, self.renders = self.renders, self.renders + 1
         self.asked.append(request)
-        fault = self.faults.get(number)
+        fault = self.faults.get(number) or self.ill(now_ms)
         rng = random.Random(f"{self.seed}/{number}")
         factor = (
             rng.lognormvariate(0.0, self.cost.jitter) * self.slow(now_ms) if self.cost.jitter else self.slow(now_ms)
         )
         at = now_ms + self.cost.overhead_ms * factor
+        if fault == "mute":
+            return
         if fault == "raise":
             yield at, "the engine died"
             return
@@ -72,6 +76,10 @@ class ModelEngine:
             if fault == "die" and i == 0:
                 yield at, "the engine died"
                 return
+
+    def well(self, now_ms: float) -> bool:
+        """What a probe would find."""
+        return not self.ill(now_ms) and self.cost.ratio * self.slow(now_ms) < 1.0
 
     def _grains(self, request: Request) -> Iterator[AudioChunk]:
         for piece in self.adapter.render(request):
@@ -90,7 +98,7 @@ def _cut(piece: AudioChunk, grain: int) -> Iterator[AudioChunk]:
         yield replace(piece, pcm=piece.pcm[low:high], markers=tuple(mine), cursor=start + high, last=last, eos=eos)
 
 
-def _damaged(piece: AudioChunk, fault: str | None) -> AudioChunk:
+def _damaged(piece: AudioChunk, fault: str) -> AudioChunk:
     match fault:
         case "nan":
             pcm = piece.pcm.copy()

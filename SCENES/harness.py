@@ -25,6 +25,9 @@ from peer.core.wish import Setting, Settled
 from .engines import ModelCast, ModelEngine
 from .take import Take, sent_of
 
+PROBE_MS = 1000.0
+"""Between two probes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -56,6 +59,9 @@ class Theatre:
     raw: dict[tuple[int, int], list[Float]] = field(default_factory=dict)
     """(chunk, attempt) → the pieces that were accepted of it."""
     peer: Orchestrator = field(init=False)
+    probes: bool = True
+    """An engine that was replaced is asked again and again whether it is well."""
+    _probing: bool = False
     _ledger: Ledger = field(default_factory=Ledger)
     _next_frame: int = 0
     _queue: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -192,6 +198,16 @@ class Theatre:
                 self.at(when, self._delivery(request.ticket, piece))
         self.events += self.peer.events()
         self.settled += self.peer.settled()
+        if self.peer.absent is not None and not self._probing:
+            self._probing = True
+            self.at(self.now + PROBE_MS, self._probe)
+
+    def _probe(self) -> None:
+        """What the shell does for an engine that another one stands in for."""
+        self._probing = False
+        name = self.peer.absent
+        if name is not None and self.probes and self.engines[name].well(self.now):
+            self.peer.engine_recovered(self.n, name)
 
     def _delivery(self, ticket: Ticket, piece: AudioChunk | str) -> Callable[[], None]:
         if isinstance(piece, str):

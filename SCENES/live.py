@@ -42,9 +42,11 @@ async def _perform(stage: Stage, story: Story) -> Performance:
             session = caller.session
         rows = server.log(session)
         findings.append(no_file(server, held))
-    render = stage.company.engine(stage.engine).render
+    render = stage.company.render
     raw = await asyncio.to_thread(raw_of, rows, render)
-    take = replace(take_of(rows, caller), raw=raw, rates={stage.engine: registry.describe(stage.engine).sample_rate})
+    spoken = {str(row["adapter"]) for row in rows if row.get("kind") == "request"}
+    rates = {name: registry.describe(name).sample_rate for name in spoken}
+    take = replace(take_of(rows, caller), raw=raw, rates=rates)
     again = await asyncio.to_thread(same_again, rows, render)
     judged = [shape(take) for shape in shapes.ALWAYS]
     return Performance(take, (*judged, on_the_wire(take, caller), again, *findings))

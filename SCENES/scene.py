@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import ModuleType
 
+from adapters import registry
+from adapters.voices.tone import Tone
 from peer.core.errors import AdapterError
 
 from .bridge import Company
@@ -22,6 +24,8 @@ from .take import Take
 COST = Cost(overhead_ms=12.0, ratio=0.25, jitter=0.1)
 """A middling engine: four times faster than it plays, with a start that is felt."""
 
+STAND_IN = Cost(overhead_ms=5.0, ratio=0.01)
+"""The embedded voice."""
 GRAIN_MS = 90.0
 """One step of a token engine: what a modelled engine brings at once."""
 
@@ -63,10 +67,23 @@ class Stage:
     seed: int = 1
     repeats: int = 2000
 
-    def model(self, cost: Cost = COST, seed: int | None = None) -> ModelEngine:
+    def model(self, cost: Cost = COST, seed: int | None = None, engine: str = "") -> ModelEngine:
         """The engine's own samples at a modelled cost."""
-        adapter = self.company.engine(self.engine)
-        return ModelEngine(adapter, cost, self.seed if seed is None else seed, grain_ms=GRAIN_MS)
+        adapter = self.company.engine(engine or self.engine)
+        made = ModelEngine(adapter, cost, self.seed if seed is None else seed, grain_ms=GRAIN_MS)
+        made.envelope = self.company.envelope(engine or self.engine)
+        return made
+
+    def others(self) -> list[str]:
+        """The other engines that can speak here."""
+        return [name for name in registry.names() if name != self.engine and registry.availability(name).available]
+
+    def stand_in(self) -> tuple[str, ModelEngine]:
+        """Who goes on when the engine fails: the embedded voice, or for that one the reference."""
+        name = registry.DEFAULT if self.engine != registry.DEFAULT else Tone.name
+        made = self.model(STAND_IN, engine=name)
+        made.stands_in = made.warmed = True
+        return name, made
 
     def theatre(self, cost: Cost = COST, **more: object) -> Theatre:
         return Theatre(engines={self.engine: self.model(cost)}, adapter=self.engine, **more)  # type: ignore[arg-type]

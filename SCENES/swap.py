@@ -5,32 +5,40 @@ One crossfade of at most a frame, no word lost or doubled, the schema of the voi
 
 from __future__ import annotations
 
+from adapters.voices.tone import Tone
+
 from . import shapes
 from .engines import Cost, ModelEngine
 from .harness import Theatre
-from .scene import COST, Performance, Stage
+from .scene import COST, Performance, Stage, together
 from .shapes.figures import Finding, found
 from .take import Take, number
 from .texts import STORY
 
-OTHER = "tone"
-"""The engine that every machine has. Swapped with itself it stands under another name."""
 SLOWER = Cost(overhead_ms=180.0, ratio=0.3, jitter=0.1)
 """A call costs more than the smallest chunk plays: beginning small after a hand-over would be a row of holes."""
+PAIR = " ".join(STORY[:3])
+"""What every pair says: about ten seconds."""
 
 
 def play(stage: Stage) -> Performance:
-    second = OTHER if stage.engine != OTHER else f"{OTHER} again"
-    engines = {stage.engine: stage.model(COST), second: ModelEngine(stage.company.engine(OTHER), SLOWER, stage.seed)}
+    """With a slow reference engine at length, then with every other engine that is here."""
+    acts = [_told(stage, f"{Tone.name} again", stage.model(SLOWER, engine=Tone.name), " ".join(STORY), 3, 3700)]
+    acts += [_told(stage, name, stage.model(COST, engine=name), PAIR, 2, 2100) for name in stage.others()]
+    return together(acts)
+
+
+def _told(stage: Stage, other: str, second: ModelEngine, text: str, swaps: int, every_ms: float) -> Performance:
+    engines = {stage.engine: stage.model(COST), other: second}
     for engine in engines.values():
         engine.warmed = True
     theatre = Theatre(engines=engines, adapter=stage.engine)
-    theatre.say(" ".join(STORY))
-    for name in (second, stage.engine, second):
-        theatre.run(3700)
-        theatre.configure(adapter=name)
+    theatre.say(text)
+    for swap in range(swaps):
+        theatre.run(every_ms)
+        theatre.configure(adapter=stage.engine if swap % 2 else other)
     take = theatre.until_quiet().take()
-    judged = (*(shape(take) for shape in (*shapes.ALWAYS, shapes.no_underflow)), handed_over(take, 3))
+    judged = (*(shape(take) for shape in (*shapes.ALWAYS, shapes.no_underflow)), handed_over(take, swaps))
     return Performance(take, judged)
 
 

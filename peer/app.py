@@ -53,6 +53,7 @@ class Routes:
             web.get("/healthz", self.healthz),
             web.get("/adapters", self.adapters),
             web.get("/capabilities", self.capabilities),
+            web.get("/personas", self.personas),
             web.post("/calls", self.call),
             web.delete("/calls/{call}", self.hang_up),
             web.post("/calls/{call}/bye", self.bye),
@@ -99,6 +100,9 @@ class Routes:
         return _json(
             {**self._capabilities(), "ice_servers": self._ice_servers(), "health": self._board.engines.health()}
         )
+
+    async def personas(self, request: web.Request) -> web.StreamResponse:
+        return _json({"personas": self._board.engines.personas.listing()})
 
     def _ice_servers(self) -> list[dict[str, object]]:
         found: list[dict[str, object]] = []
@@ -231,7 +235,8 @@ class Routes:
         board = self._board
         made = self.merged(board.defaults, wish)
         board.defaults = made
-        return _json({"id": wish.id, "result": "done", "artifacts": made.to_wire()})
+        honoured = board.engines.honours(made.adapter, made.voice)
+        return _json({"id": wish.id, "result": "done", "artifacts": {**made.to_wire(), "honoured": honoured}})
 
     def merged(self, base: Setting, wish: Configure) -> Setting:
         """`base` with the wish applied, if an engine can speak it. Raises Refusal."""
@@ -242,9 +247,10 @@ class Routes:
         found = engines.availability(adapter)
         if not found.available:
             raise Refusal("unavailable", "inputs.adapter", f"{adapter}: {found.reason}; {found.remedy}")
-        voice = voice_of(wish.voice, base.voice)
-        if wish.voice is not None:
-            engines.check(adapter, voice_of(wish.voice, Voice()))
+        patch = engines.personas.resolved(wish.voice)
+        voice = voice_of(patch, base.voice)
+        if patch is not None:
+            engines.check(adapter, voice_of(patch, Voice()))
         return Setting(adapter, voice, wish.mode or base.mode)
 
     async def _configure(self, request: web.Request) -> Configure:

@@ -11,27 +11,45 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from adapters import registry
-from adapters.base import TTSAdapter, nearest
+from adapters.base import Honour, Projection, TTSAdapter, nearest
 
-from .core.chunk import Knobs
+from .core.chunk import Knobs, Request, Ticket
 from .core.descriptor import Descriptor
-from .core.errors import AdapterError, Refusal, Unavailable
-from .core.voice import Voice
+from .core.envelope import Envelope
+from .core.errors import AdapterError, Refusal, Stalled, Unavailable
+from .core.voice import Voice, beyond
 from .host import EngineHost, ProcessHost
+from .personas import Personas
 
 log = logging.getLogger(__name__)
+
+PROBE_TEXT = "One, two, three, four, five, six."
+"""What an engine that failed is asked for, unheard."""
+PROBE_MS = 1000.0
+"""Audio of a probe: long enough that a single step does not decide."""
+PROBE_S = 10.0
+"""For a probe: an engine that takes ten times as long as it plays is not well."""
 
 HostMaker = Callable[[str, type[TTSAdapter], asyncio.TaskGroup], EngineHost]
 
 
 class Engines:
-    """A `Cast` for the core and the hosts behind it. `tasks` owns what supervises the workers."""
+    """A `Cast` for the core and the hosts behind it. `tasks` owns what supervises the workers.
 
-    def __init__(self, tasks: asyncio.TaskGroup, make: HostMaker | None = None) -> None:
+    `personas` are the voices that may be asked for by name; without them those that are shipped.
+    """
+
+    def __init__(
+        self, tasks: asyncio.TaskGroup, make: HostMaker | None = None, personas: Personas | None = None
+    ) -> None:
+        self.personas = personas or Personas()
         self._tasks = tasks
         self._make: HostMaker = make or ProcessHost
         self._hosts: dict[str, EngineHost] = {}
         self._descriptors: dict[str, Descriptor] = {}
+        self._measured: dict[str, tuple[float, float]] = {}
+        """Engine → what its last probe took: newer than its warm-up."""
+        self._probes = 0
 
     # the core's view ------------------------------------------------------------------------
 
@@ -56,16 +74,53 @@ class Engines:
 
     def knobs(self, name: str, voice: Voice) -> Knobs:
         """What the engine does not have of that voice is left out."""
-        return _projected(name, voice)
+        return _projected(name, voice).knobs
+
+    def honours(self, name: str, voice: Voice) -> dict[str, str]:
+        """How well the engine keeps each field of that voice; what it leaves out is "none". Empty: it cannot be had."""
+        try:
+            found = {field: honour.value for field, honour in _projected(name, voice).report.items()}
+        except (Refusal, AdapterError):
+            return {}
+        # A persona that names timbres of other engines only has another one here.
+        foreign = bool(voice.timbres) and not voice.timbre_for(name)
+        return found | {"timbre": Honour.NONE.value} if foreign else found
 
     def check(self, name: str, voice: Voice) -> None:
-        """Raises Refusal where the engine does not have what `voice` names."""
-        registry.load(name).project(voice)
+        """Raises Refusal where the engine does not have what `voice` names; what a persona brings is no demand."""
+        persona = self.personas.find(voice.persona)
+        if persona is None:
+            registry.load(name).project(voice)
+            return
+        try:
+            registry.load(name).project(beyond(voice, persona.voice))
+        except Refusal as refusal:
+            part = refusal.field.removeprefix("voice.").partition(".")[0]
+            if getattr(voice, part, None) != getattr(persona.voice, part, None):
+                raise
 
     def prior(self, name: str) -> tuple[float, float] | None:
+        if name in self._measured:
+            return self._measured[name]
         host = self._hosts.get(name)
         found = host.status().get("prior") if host is not None else None
         return (float(found[0]), float(found[1])) if isinstance(found, list | tuple) and len(found) == 2 else None
+
+    def envelope(self, name: str) -> Envelope | None:
+        host = self._hosts.get(name)
+        found = host.status().get("envelope") if host is not None else None
+        if not isinstance(found, Mapping) or "rms_db" not in found:
+            return None
+        f0, letters = found.get("f0_hz"), found.get("letters_s")
+        return Envelope(float(found["rms_db"]), float(f0) if f0 else None, float(letters) if letters else None)
+
+    def stand_ins(self, name: str, accent: str) -> tuple[str, ...]:
+        ready = (other for other in self.fallback() if other != name and self._ready(other))
+        return tuple(other for other in ready if speaks(self.descriptor(other), accent))
+
+    def _ready(self, name: str) -> bool:
+        host = self._hosts.get(name)
+        return host is not None and host.status().get("state") == "READY"
 
     # the shell's view -----------------------------------------------------------------------
 
@@ -82,6 +137,25 @@ class Engines:
             raise Unavailable(f"{name}: {found.reason}; {found.remedy}")
         await self.host(name).start()
 
+    async def probe(self, name: str) -> tuple[float, float]:
+        """(audio_ms, render_ms) of a sentence that nobody hears. Raises AdapterError, Refusal."""
+        await self.warm(name)
+        descriptor, loop = self.descriptor(name), asyncio.get_running_loop()
+        samples = round(PROBE_MS * descriptor.sample_rate / 1000)
+        self._probes += 1
+        knobs = self.knobs(name, Voice())
+        ticket, stream = Ticket(0, 0), f"probe {self._probes}"
+        request = Request(ticket, name, stream, PROBE_TEXT, 0, samples, descriptor.granularity[-1], knobs, 1)
+        began, audio_ms = loop.time(), 0.0
+        try:
+            async with asyncio.timeout(PROBE_S):
+                async for chunk in self.host(name).render(request, began + PROBE_S):
+                    audio_ms += chunk.duration_ms
+        except TimeoutError as fault:
+            raise Stalled(f"{name}: no answer to a probe in {PROBE_S:g} s") from fault
+        self._measured[name] = (audio_ms, 1000.0 * (loop.time() - began))
+        return self._measured[name]
+
     def health(self) -> dict[str, object]:
         return {name: dict(host.status()) for name, host in self._hosts.items()}
 
@@ -93,7 +167,7 @@ class Engines:
         found = registry.availability(name)
         entry: dict[str, object] = {"name": name, "available": found.available}
         try:
-            entry = {**self.descriptor(name).to_wire(), **entry}
+            entry = {**self.descriptor(name).to_wire(), **entry, "honours": self.honours(name, Voice())}
         except AdapterError as error:
             entry |= {"available": False, "reason": str(error)}
         if not found.available:
@@ -110,13 +184,19 @@ class Engines:
             await host.close()
 
 
+def speaks(descriptor: Descriptor, accent: str) -> bool:
+    """Whether one of the engine's languages is that of the BCP 47 tag; "und", "mul" or no list mean all."""
+    spoken = {tag.lower().partition("-")[0] for tag in descriptor.languages}
+    return not spoken or bool(spoken & {accent.lower().partition("-")[0], "und", "mul"})
+
+
 @lru_cache(maxsize=256)
-def _cached(name: str, voice: tuple[object, ...]) -> Knobs:
+def _cached(name: str, voice: tuple[object, ...]) -> Projection:
     timbre, prosody, accent, emotions, pace = voice
     made = Voice(timbre, prosody, accent, dict(emotions), pace)  # type: ignore[arg-type, call-overload]
-    return nearest(registry.load(name), made).knobs
+    return nearest(registry.load(name), made)
 
 
-def _projected(name: str, voice: Voice) -> Knobs:
-    key = (voice.timbre, voice.prosody, voice.accent, tuple(sorted(voice.emotion_priors.items())), voice.pace)
-    return _cached(name, key)
+def _projected(name: str, voice: Voice) -> Projection:
+    timbre, emotions = voice.timbre_for(name), tuple(sorted(voice.emotion_priors.items()))
+    return _cached(name, (timbre, voice.prosody, voice.accent, emotions, voice.pace))

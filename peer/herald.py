@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 SPOKEN_FRAMES = 5
 """At most one `spoken` event in 100 ms: ten a second are as many as a person can follow."""
+STANDING_IN = ("stall", "fault", "text")
+"""Why another engine speaks than was chosen; a swap for another reason was asked for."""
 
 
 class Herald:
@@ -29,6 +31,8 @@ class Herald:
         self._unwell: set[str] = set()
         self.utterance: Callable[[], str | None] = lambda: None
         """What sounds, or would: asked when speech moves."""
+        self.honoured: Callable[[], Mapping[str, str]] = dict
+        """How well the voice in force is kept: asked when it was changed."""
 
     def subscribe(self, listener: Reply) -> Callable[[], None]:
         self._count += 1
@@ -63,10 +67,15 @@ class Herald:
                 named = {"utterance": found} if (found := self.utterance()) is not None else {}
                 self.tell({"event": "speech", "frame": event.frame, "state": facts["state"], **named})
             case Record.CONFIG if event.stage == "applied" and event.result == "done":
-                self.tell({"event": "config", "frame": event.frame, **facts})
+                self.tell({"event": "config", "frame": event.frame, **facts, "honoured": self.honoured()})
             case Record.CONFIG if event.stage == "applied" and event.result == "failed":
                 text = f"The change did not take place: {facts.get('why')}. {facts.get('adapter')} goes on."
                 self.notice(event.frame, "warning", "config_failed", text)
+            case Record.SWAP if facts.get("reason") in STANDING_IN:
+                text = f"{facts.get('adapter_to')} speaks for {facts.get('adapter_from')}: {facts.get('why')}."
+                self.notice(event.frame, "warning", "stand_in", text)
+            case Record.FAULT if event.stage == "text":
+                self.notice(event.frame, "warning", "passed_over", f"A sentence was left out: {facts.get('why')}.")
             case Record.HEALTH if "state" in facts:
                 self._health(event.frame, str(facts.get("adapter")), str(facts["state"]), facts.get("why"))
             case _:

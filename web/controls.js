@@ -1,6 +1,7 @@
-// Engine, voice and delivery: controls built from what the server lists, following what it confirms.
+// Engine, persona, voice and delivery: controls built from what the server lists, following what it confirms.
 // Knows no engine by name; choices go out as one intent and into memory.
 
+import { keptWords, missingIn, timbreIn, voiceOf } from './persona.js';
 import { accentWords } from './words.js';
 
 const SETTLE_MS = 160;
@@ -36,7 +37,8 @@ const plain = (name) => name.replace(/[_-]+/g, ' ');
  *   configure: (change: object) => void}} given
  */
 export function mountControls({ store, choice, keep, configure }) {
-  const [adapter, timbre, accent, pace, pitch, mode] = ['adapter', 'timbre', 'accent', 'pace', 'pitch', 'mode'].map((id) => document.getElementById(id));
+  const [adapter, persona, timbre, accent, pace, pitch, mode] = ['adapter', 'persona', 'timbre', 'accent', 'pace', 'pitch', 'mode'].map((id) => document.getElementById(id));
+  const [personaHint, kept, keptList] = ['persona-hint', 'kept', 'kept-list'].map((id) => document.getElementById(id));
   const [paceOut, pitchOut, missing, missingList, configHint, engine] = ['pace-out', 'pitch-out', 'missing', 'missing-list', 'config-hint', 'engine'].map((id) => document.getElementById(id));
 
   /** What the person chose and the server may not know yet. */
@@ -51,21 +53,27 @@ export function mountControls({ store, choice, keep, configure }) {
 
   function effective(state) {
     const { config } = state;
-    const voice = { timbre: '', accent: 'en-GB', pace: 1, ...mine.voice, prosody: { pitch: 0, ...mine.voice.prosody } };
-    const kept = config?.voice ?? {};
-    // in a call the server's word counts, except for what is on its way
-    const of = (name, otherwise) => (config && pending.voice?.[name] === undefined && kept[name] !== undefined ? kept[name] : otherwise);
-    const serverPitch = kept.prosody?.pitch;
+    const voice = voiceOf(state.personas, mine.voice);
+    // in a call the server's word counts, except for what is on its way; a persona on its way is all of it
+    const told = pending.voice?.persona === undefined ? config?.voice ?? {} : {};
+    const of = (name, otherwise) => (pending.voice?.[name] === undefined && told[name] !== undefined ? told[name] : otherwise);
+    const engine = pending.adapter ?? (config?.adapter || mine.adapter || state.initial || state.adapters[0]?.name || '');
     return {
-      adapter: pending.adapter ?? (config?.adapter || mine.adapter || state.initial || state.adapters[0]?.name || ''),
+      adapter: engine,
       mode: pending.mode ?? (config?.mode || mine.mode || 'low_latency'),
-      timbre: of('timbre', voice.timbre), accent: of('accent', voice.accent), pace: of('pace', voice.pace),
-      pitch: config && pending.voice?.prosody === undefined && serverPitch !== undefined ? serverPitch : voice.prosody.pitch,
+      persona: of('persona', voice.persona),
+      timbre: timbreIn(pending.voice?.timbre === undefined && told.timbre !== undefined ? told : voice, engine),
+      accent: of('accent', voice.accent), pace: of('pace', voice.pace),
+      pitch: of('prosody', voice.prosody).pitch ?? voice.prosody.pitch,
     };
   }
 
   function change(part) {
-    if (part.voice) {
+    if (part.voice?.persona !== undefined) {
+      // another persona is another voice: what was chosen over the last one goes with it
+      mine.voice = { ...part.voice };
+      pending.voice = { ...part.voice };
+    } else if (part.voice) {
       const prosody = part.voice.prosody ? { ...mine.voice.prosody, ...part.voice.prosody } : mine.voice.prosody;
       mine.voice = { ...mine.voice, ...part.voice, ...(prosody ? { prosody } : {}) };
       pending.voice = { ...pending.voice, ...part.voice, ...(part.voice.prosody ? { prosody: { ...pending.voice?.prosody, ...part.voice.prosody } } : {}) };
@@ -95,9 +103,13 @@ export function mountControls({ store, choice, keep, configure }) {
   adapter.addEventListener('change', () => {
     // another engine has other timbres: its own is the one that exists for sure
     const voices = find(store.get(), adapter.value)?.voices ?? [];
-    const fits = !mine.voice.timbre || voices.includes(mine.voice.timbre);
-    change({ adapter: adapter.value, ...(fits ? {} : { voice: { timbre: '' } }) });
+    const { timbre: own, ...others } = mine.voice;
+    const fits = !own || voices.includes(own);
+    // beneath the timbre that was chosen lies the persona's, which has a name in every engine
+    const voice = mine.voice.persona ? others : { timbre: '' };
+    change({ adapter: adapter.value, ...(fits ? {} : { voice }) });
   });
+  persona.addEventListener('change', () => change({ voice: { persona: persona.value } }));
   timbre.addEventListener('change', () => change({ voice: { timbre: timbre.value } }));
   accent.addEventListener('change', () => change({ voice: { accent: accent.value } }));
   mode.addEventListener('change', () => change({ mode: mode.value }));
@@ -120,6 +132,10 @@ export function mountControls({ store, choice, keep, configure }) {
     fill(adapter, listed, now.adapter);
     adapter.disabled = !listed.length;
     const chosen = find(state, now.adapter);
+    const names = [...new Set(['', ...state.personas.map((one) => one.name), now.persona])];
+    fill(persona, names.map((name) => ({ value: name, label: name === '' ? 'None' : plain(name), title: description(state, name) })), now.persona);
+    personaHint.textContent = description(state, now.persona);
+    report(state.phase === 'live' && state.config?.adapter === now.adapter ? state.config.honoured : chosen?.honours);
     const voices = [...new Set(['', ...(chosen?.voices ?? []), now.timbre])];
     fill(timbre, voices.map((name) => ({ value: name, label: name === '' ? 'Its own' : plain(name) })), now.timbre);
     // engines write tags as they like: the same tag is the same whatever its case
@@ -135,6 +151,27 @@ export function mountControls({ store, choice, keep, configure }) {
     if (state.adapters !== shown) lacking(state.adapters);
     configHint.textContent = state.changing ? 'Changing at the next chunk…' : confirmed(state);
     engine.textContent = state.phase === 'live' && state.config ? [plain(state.config.adapter), accentWords(now.accent), now.mode === 'steady' ? 'steady' : 'low latency'].filter(Boolean).join(' · ') : '';
+  }
+
+  const description = (state, name) => state.personas.find((one) => one.name === name)?.description ?? '';
+
+  /** What becomes of the voice in this engine: a line, and behind it every field. */
+  function report(honoured) {
+    const { line, fields } = keptWords(honoured);
+    kept.hidden = !line;
+    if (kept.dataset.key === JSON.stringify(fields)) return;
+    kept.dataset.key = JSON.stringify(fields);
+    kept.firstElementChild.textContent = line;
+    keptList.replaceChildren(...fields.map(({ name, word, degree }) => {
+      const item = document.createElement('li');
+      item.dataset.degree = degree;
+      const what = document.createElement('span');
+      what.textContent = name;
+      const how = document.createElement('strong');
+      how.textContent = word;
+      item.append(what, ' ', how);
+      return item;
+    }));
   }
 
   const home = languageOf(navigator.language || 'en');
@@ -172,13 +209,8 @@ export function mountControls({ store, choice, keep, configure }) {
       const change = {};
       if (mine.adapter && mine.adapter !== config?.adapter && find(state, mine.adapter)?.available !== false && (find(state, mine.adapter) || !state.adapters.length)) change.adapter = mine.adapter;
       if (mine.mode && mine.mode !== config?.mode) change.mode = mine.mode;
-      const voice = {};
-      for (const name of ['timbre', 'accent', 'pace']) {
-        if (mine.voice[name] !== undefined && mine.voice[name] !== config?.voice?.[name]) voice[name] = mine.voice[name];
-      }
-      const wantedPitch = mine.voice.prosody?.pitch;
-      if (wantedPitch !== undefined && wantedPitch !== config?.voice?.prosody?.pitch) voice.prosody = { pitch: wantedPitch };
-      if (Object.keys(voice).length) change.voice = voice;
+      const voice = missingIn(state.personas, mine.voice, config?.voice ?? {});
+      if (voice) change.voice = voice;
       return Object.keys(change).length ? change : null;
     },
   };

@@ -157,9 +157,10 @@ void microphone.list();
 
 async function survey() {
   try {
-    const [listed, able] = await Promise.all([http.json('/adapters'), http.json('/capabilities')]);
+    const [listed, able, cast] = await Promise.all(['/adapters', '/capabilities', '/personas'].map((path) => http.json(path)));
     iceServers = Array.isArray(able?.ice_servers) ? able.ice_servers : [];
-    store.dispatch({ type: 'adapters', adapters: Array.isArray(listed?.adapters) ? listed.adapters : [], fallback: listed?.fallback, initial: listed?.default });
+    const list = (given) => (Array.isArray(given) ? given : []);
+    store.dispatch({ type: 'adapters', adapters: list(listed?.adapters), personas: list(cast?.personas), fallback: listed?.fallback, initial: listed?.default });
     if (store.get().error?.code === 'gone') store.dispatch({ type: 'dismiss' });
   } catch (problem) {
     store.dispatch({ type: 'error', code: problem.code ?? 'adapters', text: problem.message || errorWords('adapters') });

@@ -10,14 +10,14 @@ export const MAX_NOTICES = 3;
 /**
  * @typedef {{id: string, text: string, heard: number, fate: 'queued' | 'speaking' | 'heard' | 'cut' | 'refused', ended: boolean}} Utterance
  * `heard` in characters (code points) of `text`
- * @typedef {{adapter: string, mode: string, voice: Record<string, any> | null, chunk: number | null, version: number | null}} Config
+ * @typedef {{adapter: string, mode: string, voice: Record<string, any> | null, honoured: Record<string, string> | null, chunk: number | null, version: number | null}} Config
  * @typedef {{
  *   phase: 'idle' | 'calling' | 'live' | 'reconnecting', tries: number, triesMost: number, farewell: string, rejoin: boolean,
  *   error: {code: string, text: string} | null, notices: {key: number, level: string, text: string}[],
  *   sound: 'none' | 'playing' | 'blocked', volume: number, hushed: boolean, proof: string,
  *   mic: {wanted: boolean, state: 'off' | 'asking' | 'on' | 'failed', muted: boolean, device: string, devices: {id: string, label: string}[]},
  *   hearing: boolean, speech: string, session: string, config: Config | null, changing: boolean,
- *   adapters: any[], fallback: string, initial: string, utterances: Utterance[], current: string | null,
+ *   adapters: any[], personas: any[], fallback: string, initial: string, utterances: Utterance[], current: string | null,
  *   figures: {jitterMs: number, concealed: number, speaking: boolean, damage: number}
  * }} State
  */
@@ -29,7 +29,7 @@ export const INITIAL = Object.freeze({
   sound: 'none', volume: 1, hushed: false, proof: '',
   mic: { wanted: true, state: 'off', muted: false, device: '', devices: [] },
   hearing: false, speech: 'idle', session: '', config: null, changing: false,
-  adapters: [], fallback: '', initial: '', utterances: [], current: null,
+  adapters: [], personas: [], fallback: '', initial: '', utterances: [], current: null,
   figures: { jitterMs: 0, concealed: 0, speaking: false, damage: 0 },
 });
 
@@ -41,6 +41,7 @@ const lasting = (error) => (error?.code.startsWith('mic_') ? error : null);
 function configOf(event) {
   return {
     adapter: String(event.adapter ?? ''), mode: String(event.mode ?? ''), voice: event.voice ?? null,
+    honoured: event.honoured ?? null,
     chunk: Number.isFinite(event.chunk) ? event.chunk : null, version: Number.isFinite(event.version) ? event.version : null,
   };
 }
@@ -166,7 +167,7 @@ export function reduce(state, event) {
     case 'hearing':
       return { ...state, hearing: event.on };
     case 'adapters':
-      return { ...state, adapters: event.adapters, fallback: event.fallback ?? '', initial: event.initial ?? '' };
+      return { ...state, adapters: event.adapters, personas: event.personas ?? [], fallback: event.fallback ?? '', initial: event.initial ?? '' };
     case 'config':
       return { ...state, config: configOf(event), changing: false };
     case 'changing':

@@ -38,8 +38,8 @@ WORDS_A_MINUTE = 175
 """The library's own rate at pace 1."""
 
 PITCH_MIDDLE = 50
-PITCH_PER_SEMITONE = 50.0 / 12.0
-"""Its pitch knob runs 0 to 99, an octave down to an octave up, in equal ratios."""
+PITCH_PER_SEMITONE = 5.8
+"""Its pitch knob runs 0 to 99: measured on four voices, 6.5 semitones down to 8.5 up, nearly in equal ratios."""
 
 RANGE_MIDDLE = 50
 VOLUME_FULL = 100
