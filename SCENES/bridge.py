@@ -13,7 +13,8 @@ from concurrent.futures import Future
 from typing import Any, ClassVar
 
 from adapters import registry
-from adapters.base import Projection
+from adapters.base import Projection, nearest
+from peer.calibration import calibrated
 from peer.core.chunk import AudioChunk, Request
 from peer.core.descriptor import Descriptor
 from peer.core.envelope import Envelope
@@ -39,6 +40,8 @@ class Worker:
         self._loop = asyncio.new_event_loop()
         self._started: Future[ProcessHost] = Future()
         self._stop = asyncio.Event()
+        self.envelope: Envelope | None = None
+        """How its own voice sounds."""
         self._memory: OrderedDict[Key, tuple[AudioChunk, ...]] = OrderedDict()
         self._thread = threading.Thread(target=self._run, name=f"worker {name}", daemon=True)
         self._thread.start()
@@ -103,6 +106,8 @@ class Worker:
                 await host.close()
                 self._started.set_exception(fault)
                 return
+            knobs = nearest(self._adapter, Voice()).knobs
+            self.envelope = await calibrated(host, self._adapter.describe(), knobs)
             self._started.set_result(host)
             await self._stop.wait()
             await host.close()
@@ -137,8 +142,7 @@ class Company:
     def envelope(self, name: str) -> Envelope | None:
         """How its warm-up sounded."""
         worker = self._workers.get(name)
-        found = worker.status().get("envelope") if worker is not None else None
-        return Envelope(**found) if isinstance(found, dict) else None
+        return None if worker is None else worker.envelope
 
     def close(self) -> None:
         for worker in self._workers.values():

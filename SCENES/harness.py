@@ -133,7 +133,7 @@ class Theatre:
     def until_quiet(self, most_ms: float = 600_000) -> Theatre:
         """Until nothing sounds and nothing is owed; a story that never ends is an error."""
         end = self.now + most_ms
-        while not self.peer.finished or self._queue:
+        while not self.peer.finished or len(self._queue) > self._probing:
             if self.now >= end:
                 raise TimeoutError(f"not quiet after {most_ms} ms: {self.peer.speech.state}")
             self.run(FRAME_MS)
@@ -198,7 +198,7 @@ class Theatre:
                 self.at(when, self._delivery(request.ticket, piece))
         self.events += self.peer.events()
         self.settled += self.peer.settled()
-        if self.peer.absent is not None and not self._probing:
+        if self.probes and self.peer.absent is not None and not self._probing:
             self._probing = True
             self.at(self.now + PROBE_MS, self._probe)
 
@@ -206,7 +206,7 @@ class Theatre:
         """What the shell does for an engine that another one stands in for."""
         self._probing = False
         name = self.peer.absent
-        if name is not None and self.probes and self.engines[name].well(self.now):
+        if name is not None and self.engines[name].well(self.now):
             self.peer.engine_recovered(self.n, name)
 
     def _delivery(self, ticket: Ticket, piece: AudioChunk | str) -> Callable[[], None]:

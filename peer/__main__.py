@@ -29,9 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             case "serve":
                 return _serve(given)
             case "replay":
-                from .replay import main as replay_main
-
-                return replay_main(given)
+                return _replay(given)
             case "voices":
                 from .commands import voices
 
@@ -59,6 +57,14 @@ def _serve(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         pass  # a second Ctrl-C: at once
     return 0
+
+
+def _replay(argv: Sequence[str]) -> int:
+    from . import config as configuration
+    from .replay import main as replay_main
+
+    configuration.use_engines(configuration.read({}))
+    return replay_main(argv)
 
 
 def _say_ready(address: str) -> None:

@@ -10,11 +10,16 @@ import ipaddress
 import math
 import os
 import secrets
+import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+from adapters import registry, settings, shelf_rows
+from adapters.settings import EngineSettings
 
 from .core.errors import Refusal
 from .core.messages import Mode
@@ -74,6 +79,12 @@ class Config:
     """Quiet after a spoken barge-in until speech goes on by itself; 0 waits for the caller."""
     seed: int | None = None
     dither: bool = False
+    models: str = ""
+    """The folder with one folder of models per engine; empty: `models` where the program was started."""
+    personas: str = ""
+    """A folder of more personas beside those that come with the program."""
+    engines: Mapping[str, EngineSettings] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """What was said about single engines, by registered name; their options may name services."""
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -102,6 +113,10 @@ def checked(config: Config) -> Config:
             raise Refusal("missing", name.replace("_", "-"), "the file does not exist")
     if not 0 <= config.resume_after_s <= 3600:
         raise Refusal("out_of_range", "resume-after", "give seconds up to an hour, 0 for never")
+    for name in ("models", "personas"):
+        path = getattr(config, name)
+        if path and Path(path).expanduser().exists() and not Path(path).expanduser().is_dir():
+            raise Refusal("invalid", name, f"{path} is a file; name a folder")
     if not 1 <= config.limits.sessions <= 10_000:
         raise Refusal("out_of_range", "sessions", "choose between 1 and 10000")
     if config.loopback:
@@ -134,20 +149,49 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seed", type=int, help="every session starts from it (for comparisons)")
     found.add_argument("--dither", action="store_true", default=None)
     found.add_argument("--sessions", type=int, help="conversations at once")
+    found.add_argument("--models", help="folder with one folder of models per engine")
+    found.add_argument("--personas", help="folder of personas")
     return found
+
+
+def model_options(found: argparse.ArgumentParser) -> None:
+    """The options of commands that look at engines and serve nobody."""
+    found.add_argument("--config", help="the TOML file of serve")
+    found.add_argument("--models", help="folder with one folder of models per engine")
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Config:
     """Command line over environment over file over default. Raises Refusal; argparse exits on its own."""
-    given = {k: v for k, v in vars(parser().parse_args(argv)).items() if v is not None}
+    return checked(read(vars(parser().parse_args(argv)), environ))
+
+
+def read(given: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Config:
+    """The same from options that were read elsewhere, not checked for serving. Raises Refusal."""
+    said = {key: value for key, value in given.items() if value is not None}
     env = os.environ if environ is None else environ
     layered: dict[str, object] = {}
-    path = given.pop("config", None) or env.get(ENV + "CONFIG")
+    path = said.pop("config", None) or env.get(ENV + "CONFIG")
     if path:
         layered |= _from_file(Path(str(path)))
     layered |= _from_env(env)
-    layered |= given
-    return checked(_build(layered))
+    layered |= said
+    made = _build(layered)
+    return replace(made, engines=_with_environment(made.engines, env))
+
+
+def use_engines(config: Config) -> None:
+    """Tell the engines what was said about them, once, before the first is asked for."""
+    settings.use(engine_table(config))
+
+
+def engine_table(config: Config) -> dict[str, EngineSettings]:
+    """A row for every engine, its folder absolute."""
+    home = Path(config.models).expanduser().absolute() if config.models else settings.home()
+    return {name: _housed(name, config.engines.get(name, EngineSettings()), home) for name in registry.names()}
+
+
+def _housed(name: str, row: EngineSettings, home: Path) -> EngineSettings:
+    return replace(row, models=str(Path(row.models).expanduser().absolute() if row.models else home / name))
 
 
 def _from_file(path: Path) -> dict[str, object]:
@@ -159,13 +203,15 @@ def _from_file(path: Path) -> dict[str, object]:
 
 def _from_env(env: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {}
-    for name in sorted(_KNOWN):
+    for name in sorted(_KNOWN.difference(_TABLES)):
         value = env.get(ENV + name.upper())
         if value is not None:
             found[name] = [v for v in value.split(",") if v] if name in _LISTS else value
     return found
 
 
+_TABLES = ("engines",)
+"""Keys of the file that are tables; they have no environment variable."""
 _KNOWN = {f.name for f in fields(Config)} - {"limits"} | {"sessions"}
 _LISTS = ("ice_servers", "allow_hosts")
 _YES, _NO = (True, "1", "true", "yes", "on"), (False, "", "0", "false", "no", "off")
@@ -188,6 +234,8 @@ def _build(values: Mapping[str, object]) -> Config:
             if value not in tuple(Mode):
                 raise Refusal("invalid", "mode", f"choose one of {', '.join(Mode)}")
             made[name] = Mode(str(value))
+        elif name in _TABLES:
+            made[name] = MappingProxyType(_engines(value))
         elif name in _LISTS:
             made[name] = tuple(str(v) for v in value) if isinstance(value, list | tuple) else (str(value),)
         else:
@@ -210,3 +258,56 @@ def _flag(name: str, value: object) -> bool:
     if word not in _YES + _NO:
         raise Refusal("invalid", name, "give true or false")
     return word in _YES
+
+
+def _engines(value: object) -> dict[str, EngineSettings]:
+    """The tables [engines.<name>], by registered name."""
+    found: dict[str, EngineSettings] = {}
+    for given, table in _table("engines", value).items():
+        field_name = f"engines.{given}"
+        try:
+            name = registry.resolve(given)
+        except Refusal as refusal:
+            raise Refusal(refusal.code, field_name, refusal.remedy) from None
+        if name in found:
+            raise Refusal("invalid", field_name, f"{name} was described before, under another of its names")
+        found[name] = _engine(name, field_name, _table(field_name, table))
+    return found
+
+
+def _table(field_name: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise Refusal("invalid", field_name, "give a table")
+    return value
+
+
+def _engine(name: str, field_name: str, table: Mapping[str, object]) -> EngineSettings:
+    try:
+        row = settings.parsed(table)
+    except ValueError as error:
+        key, _, remedy = str(error).partition(": ")
+        code = "invalid" if key in _ENGINE_FIELDS else "unknown_field"
+        raise Refusal(code, f"{field_name}.{key}", remedy) from None
+    for option in row.options:
+        if any(word in option.lower() for word in _SECRET):
+            allowed = " or ".join(registry.rows()[name].secrets) or "none for this engine"
+            raise Refusal("unsafe", f"{field_name}.options.{option}", f"secrets come from the environment: {allowed}")
+    if row.interpreter and shutil.which(row.interpreter) is None:
+        raise Refusal("missing", f"{field_name}.interpreter", f"{row.interpreter} is no program here")
+    return row
+
+
+_ENGINE_FIELDS = {f.name for f in fields(EngineSettings)}
+_SECRET = ("key", "token", "secret", "password", "credential")
+"""Words in the name of an option that show it holds a secret: a file is copied, shown and kept."""
+
+
+def _with_environment(engines: Mapping[str, EngineSettings], env: Mapping[str, str]) -> Mapping[str, EngineSettings]:
+    """The options that environment variables set, over those of the file."""
+    found = dict(engines)
+    for name, shelf in shelf_rows.rows().items():
+        said = {option: env[variable] for option, variable in shelf.environment.items() if env.get(variable)}
+        if said:
+            row = found.get(name, EngineSettings())
+            found[name] = replace(row, options={**row.options, **said})
+    return MappingProxyType(found)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from adapters import registry
 from adapters.base import Honour, Projection, TTSAdapter, nearest
 
+from .calibration import calibrated
 from .core.chunk import Knobs, Request, Ticket
 from .core.descriptor import Descriptor
 from .core.envelope import Envelope
@@ -50,6 +51,9 @@ class Engines:
         self._measured: dict[str, tuple[float, float]] = {}
         """Engine → what its last probe took: newer than its warm-up."""
         self._probes = 0
+        self._envelopes: dict[str, Envelope | None] = {}
+        self._calibrates = make is None
+        """Engines in processes of their own are listened to; those on our loop belong to tests."""
 
     # the core's view ------------------------------------------------------------------------
 
@@ -107,12 +111,7 @@ class Engines:
         return (float(found[0]), float(found[1])) if isinstance(found, list | tuple) and len(found) == 2 else None
 
     def envelope(self, name: str) -> Envelope | None:
-        host = self._hosts.get(name)
-        found = host.status().get("envelope") if host is not None else None
-        if not isinstance(found, Mapping) or "rms_db" not in found:
-            return None
-        f0, letters = found.get("f0_hz"), found.get("letters_s")
-        return Envelope(float(found["rms_db"]), float(f0) if f0 else None, float(letters) if letters else None)
+        return self._envelopes.get(name)
 
     def stand_ins(self, name: str, accent: str) -> tuple[str, ...]:
         ready = (other for other in self.fallback() if other != name and self._ready(other))
@@ -135,7 +134,14 @@ class Engines:
         found = registry.availability(name)
         if not found.available:
             raise Unavailable(f"{name}: {found.reason}; {found.remedy}")
-        await self.host(name).start()
+        host = self.host(name)
+        await host.start()
+        if self._calibrates and name not in self._envelopes:
+            self._envelopes[name] = None
+            self._tasks.create_task(self._calibrate(name, host), name=f"calibrate {name}")
+
+    async def _calibrate(self, name: str, host: EngineHost) -> None:
+        self._envelopes[name] = await calibrated(host, self.descriptor(name), self.knobs(name, Voice()))
 
     async def probe(self, name: str) -> tuple[float, float]:
         """(audio_ms, render_ms) of a sentence that nobody hears. Raises AdapterError, Refusal."""

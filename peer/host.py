@@ -12,20 +12,18 @@ import asyncio
 import heapq
 import itertools
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 from adapters.base import TTSAdapter
-from adapters.framing import MAX_ID, Frame, FramingError, Kind, Parser, encode
-from adapters.sandbox import FD_VARIABLE
+from adapters.framing import MAX_ID, Frame, FramingError, Kind, encode
+from adapters.sandbox import Confines
 
+from . import confines as means
 from .core.chunk import AudioChunk, Request, fault_of
-from .core.errors import AdapterError, Broken, Refusal, Stalled, Unavailable
+from .core.errors import AdapterError, Broken, Refusal, Stalled, Unavailable, Unspeakable
+from .life import Life, begin
 from .pieces import Phase, Render, chunk_of, render_frame
 
 QUEUE_LIMIT = 64
@@ -34,40 +32,22 @@ QUEUE_LIMIT = 64
 SILENCE_S = 10.0
 """Between two pieces of one render: fifty times what the slowest step measured takes; then it hangs."""
 
+GRACE_S = 10.0
+"""For a worker to leave a render that was cancelled: as long as for a step. Then it hangs, and is killed."""
+
 WARM_S = 120.0
 """From the start of a worker to READY: the largest model measured loads in 5 s from a cold disk."""
 
-CLOSE_S = 1.0
-"""A worker that was told to close and has not after this long is killed."""
-
-BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Before the n-th restart in a row: at once, then doubling, at most as long as a person waits for a page."""
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Before the n-th restart in a row: at once, then doubling. What still fails after half a minute is not hurried:
+loading a model again and again costs the calls that are well, and a server that refuses us is not to be flooded."""
 
 STEADY_S = 10.0
 """A worker that was ready for this long had not failed because of its start: the backoff begins anew."""
 
-LOG_LINE = 4096
-"""Bytes of one line of a worker's standard error; longer ones are cut."""
+FAULTS: Mapping[object, type[AdapterError]] = {"unavailable": Unavailable, "unspeakable": Unspeakable}
+"""The words of an ERROR; every other one is Broken."""
 
-LOG_LINES = 200
-"""Lines logged of one worker's life; what follows is read and dropped, so that the worker never blocks."""
-
-ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
-"""What a worker inherits; keys and tokens are not among it."""
-
-FIXED = {
-    "PYTHONUTF8": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "ORT_DISABLE_TELEMETRY": "1",
-}
-"""One thread per engine (two were slower and not repeatable), no model hub, and no telemetry in a database at home."""
-
-ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger(__name__)
 
 
@@ -103,40 +83,6 @@ class EngineHost(Protocol):
     async def close(self) -> None: ...
 
 
-class _Wire(asyncio.Protocol):
-    """The socket of one worker's life: bytes to frames, frames to the host."""
-
-    def __init__(self, host: ProcessHost) -> None:
-        self._host = host
-        self._parser = Parser()
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for frame in self._parser.feed(data):
-                self._host.take(frame)
-        except FramingError as error:
-            self.end(f"broke the framing: {error}")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.end("ended")
-
-    def end(self, why: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(why)
-
-
-@dataclass(slots=True)
-class _Life:
-    """One process, from its start to its end; replaced as a whole by the next."""
-
-    process: asyncio.subprocess.Process
-    transport: asyncio.Transport
-    wire: _Wire
-    ready_at: float | None = None
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-
 class ProcessHost:
     """An engine in its own process: started once, restarted when it dies, shared by all calls."""
 
@@ -157,12 +103,15 @@ class ProcessHost:
         self._text = ""
         self._changed = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
-        self._life: _Life | None = None
+        self._confines = Confines()
+        self._life: Life | None = None
         self._waiting: list[tuple[float, int, Render]] = []
         self._sent: dict[int, Render] = {}
+        self._leaving: dict[int, asyncio.TimerHandle] = {}
         self._ids = itertools.cycle(range(1, MAX_ID + 1))
         self._order = itertools.count()
         self._restarts = 0
+        self._last_end = ""
         self._facts: Mapping[str, object] = {}
 
     # --- what callers use ---
@@ -192,14 +141,18 @@ class ProcessHost:
 
     def status(self) -> dict[str, object]:
         """Facts for the health page; plain JSON values."""
+        life = self._life
         return {
             "state": self._state.value,
             "text": self._text,
-            "pid": self._life.process.pid if self._life else None,
+            "pid": life.pid if life is not None else None,
+            "rss_mb": life.rss_mb() if life is not None else None,
             "restarts": self._restarts,
+            "last_end": self._last_end,
             "waiting": len(self._waiting),
             "rendering": len(self._sent),
             "sandbox": self._facts.get("sandbox"),
+            "limits": means.to_wire(self.name, self._confines),
             "version": self._facts.get("version"),
             "warm_ms": self._facts.get("warm_ms"),
             "prior": self._facts.get("prior"),
@@ -210,7 +163,7 @@ class ProcessHost:
         self._become(State.CLOSED, f"{self.name} is closed")
         self._fail_all(Unavailable(self._text))
         if self._life is not None:
-            self._life.wire.end("was closed")
+            self._life.end("was closed")
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             if self._life is None:
@@ -230,7 +183,21 @@ class ProcessHost:
             self._waiting = [entry for entry in self._waiting if entry[2] is not render]
             heapq.heapify(self._waiting)
         elif render.phase is Phase.SENT and self._sent.pop(render.id, None) is not None:
-            self._write(encode(Kind.CANCEL, render.id))
+            self._cancel(render.id)
+
+    def _cancel(self, id: int) -> None:
+        """Tell the worker. One that answers keeps its place until it has, so that nothing waits behind what hangs."""
+        self._write(encode(Kind.CANCEL, id))
+        life = self._life
+        if life is not None and life.facts.get("leaves") is True:
+            loop = asyncio.get_running_loop()
+            self._leaving[id] = loop.call_later(GRACE_S, life.kill, f"did not leave a render within {GRACE_S:g} s")
+
+    def _left(self, id: int) -> None:
+        timer = self._leaving.pop(id, None)
+        if timer is not None:
+            timer.cancel()
+            self._pump()
 
     def _stall(self, render: Render, why: str) -> None:
         self._forget(render)
@@ -239,7 +206,7 @@ class ProcessHost:
 
     def _pump(self) -> None:
         """Send what may be sent, the most urgent first."""
-        while self._state is State.READY and self._waiting and len(self._sent) < self._concurrency:
+        while self._state is State.READY and self._waiting and self._free():
             _, _, render = heapq.heappop(self._waiting)
             try:
                 frame = render_frame(id := self._free_id(), render.request)
@@ -250,15 +217,22 @@ class ProcessHost:
             self._sent[id] = render
             self._write(frame)
 
+    def _free(self) -> bool:
+        alive = self._life is not None and self._life.alive
+        return alive and len(self._sent) + len(self._leaving) < self._concurrency
+
     def _free_id(self) -> int:
-        return next(id for id in self._ids if id not in self._sent)
+        return next(id for id in self._ids if id not in self._sent and id not in self._leaving)
 
     def _write(self, frame: bytes) -> None:
-        if self._life is not None and not self._life.transport.is_closing():
-            self._life.transport.write(frame)
+        if self._life is not None:
+            self._life.write(frame)
 
     def _fail_all(self, fault: AdapterError) -> None:
         """Everything outstanding ends with `fault`; what waits does too, once there is nobody to wait for."""
+        for timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
         sent, self._sent = self._sent, {}
         waiting = []
         if self._state in (State.FAILED, State.CLOSED):
@@ -279,6 +253,8 @@ class ProcessHost:
                     self._piece(render, frame)
             case Kind.ERROR:
                 self._error(frame)
+            case Kind.LEFT:
+                self._left(frame.id)
             case _:
                 raise FramingError(f"{frame.kind.name} is not for the host")
 
@@ -290,7 +266,7 @@ class ProcessHost:
         if frame.fields.get("sample_rate") != rate:
             raise FramingError(f"it speaks at {frame.fields.get('sample_rate')} Hz, its descriptor says {rate}")
         life.ready_at = asyncio.get_running_loop().time()
-        self._facts = frame.fields
+        self._facts = life.facts = frame.fields
         self._become(State.READY)
         self._pump()
 
@@ -315,7 +291,9 @@ class ProcessHost:
 
     def _error(self, frame: Frame) -> None:
         text = f"{self.name}: {frame.fields.get('text', '')}"
-        fault = Unavailable(text) if frame.fields.get("error") == "unavailable" else Broken(text)
+        fault = FAULTS.get(frame.fields.get("error"), Broken)(text)
+        if frame.fields.get("ends") is True and self._life is not None:
+            self._life.end("gave up")
         if frame.id == 0:
             self._become(State.FAILED, text)
             self._fail_all(fault)
@@ -354,31 +332,31 @@ class ProcessHost:
     async def _live(self) -> bool:
         """One process from start to end; true if it was ready for long."""
         try:
-            life = await self._spawn()
-        except (Unavailable, OSError) as error:
+            life = await self._begin()
+        except Unavailable as error:
             self._fail(str(error))
             return False
-        why, ready_at = "ended", None
+        except OSError as error:
+            self._fail(f"{self.name}: {error}")
+            return False
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._log(life.process), name=f"log {self.name}")
-                tasks.create_task(self._impatience(life), name=f"warm {self.name}")
-                why = await life.wire.ended
-                ready_at = life.ready_at
-                await self._end(life)
+            why = await life.lived(WARM_S)
         finally:
-            if life.process.returncode is None:
-                life.process.kill()
-                await life.process.wait()
-            life.transport.close()
             self._life = None
-        self._bury(why, life.process.returncode, ready_at)
-        return ready_at is not None and _since(ready_at) > STEADY_S
+        self._bury(life, why)
+        return life.ready_at is not None and _since(life.ready_at) > STEADY_S
 
-    def _bury(self, why: str, status: int | None, ready_at: float | None) -> None:
+    async def _begin(self) -> Life:
+        self._confines = means.confines_of(self.name, self._descriptor)
+        environment = means.environment_of(self.name, self._confines) | self._extra
+        command, memory_mb = self._adapter.worker_command(), self._confines.memory_mb
+        self._life = await begin(self.name, command, environment, memory_mb, self.take)
+        return self._life
+
+    def _bury(self, life: Life, why: str) -> None:
         """A worker is gone: who waits for a restart waits on, unless it never became ready."""
-        text = f"{self.name}: its process {why} (status {status})"
-        if ready_at is None and self._state is State.WARMING:
+        text = self._last_end = f"{self.name}: {why}"
+        if life.ready_at is None and (self._state is State.WARMING or life.starved):
             self._fail(text)
         elif self._state is State.READY:
             self._become(State.WARMING, text)
@@ -388,60 +366,6 @@ class ProcessHost:
         log.error("%s cannot start: %s", self.name, text)
         self._become(State.FAILED, text)
         self._fail_all(Unavailable(text))
-
-    async def _spawn(self) -> _Life:
-        ours, theirs = socket.socketpair()
-        try:
-            command = self._adapter.worker_command()
-            environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                limit=LOG_LINE,
-                cwd=ROOT,
-                env=environment | FIXED | self._extra | {FD_VARIABLE: str(theirs.fileno())},
-                pass_fds=(theirs.fileno(),),
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        transport, wire = await loop.create_unix_connection(lambda: _Wire(self), sock=ours)
-        self._life = _Life(process, transport, wire)
-        return self._life
-
-    async def _impatience(self, life: _Life) -> None:
-        """Ends a worker that does not become ready."""
-        await asyncio.wait([life.wire.ended], timeout=WARM_S)
-        if life.ready_at is None:
-            life.wire.end(f"was not ready after {WARM_S:g} s")
-
-    async def _end(self, life: _Life) -> None:
-        """CLOSE, then the end of file, then the kernel."""
-        self._write(encode(Kind.CLOSE, 0))
-        life.transport.close()
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await life.process.wait()
-        except TimeoutError:
-            life.process.kill()
-            await life.process.wait()
-
-    async def _log(self, process: asyncio.subprocess.Process) -> None:
-        """The worker's standard error, to its end."""
-        if process.stderr is None:
-            return
-        for count in itertools.count():
-            data = await process.stderr.read(LOG_LINE)
-            if not data:
-                return
-            if count < LOG_LINES:
-                log.info("%s[%d]: %s", self.name, process.pid, data.decode(errors="replace").rstrip())
 
 
 def _since(then: float) -> float:
@@ -471,7 +395,8 @@ class InlineHost:
         self._rendering += 1
         try:
             for chunk in pieces:
-                yield chunk
+                if chunk.last or len(chunk.pcm) or chunk.markers:
+                    yield chunk
                 await asyncio.sleep(0)
         finally:
             self._rendering -= 1

@@ -28,7 +28,7 @@ from adapters.ears import start_ear
 
 from . import guard
 from .app import application
-from .config import Config, Limits
+from .config import Config, Limits, use_engines
 from .core.descriptor import CONTRACT
 from .core.errors import AdapterError, Refusal
 from .core.messages import INTENTS, PROTOCOL, Mode
@@ -85,6 +85,7 @@ def _version(name: str) -> str:
 async def serve(config: Config, ready: Ready, stop: asyncio.Event | None = None) -> None:
     """Serve until `stop` or a signal. `ready` gets the page's address. Raises Refusal where it cannot begin."""
     stop = stop or _signals()
+    use_engines(config)
     async with house(config) as (board, address), asyncio.TaskGroup() as tasks:
         beginning = tasks.create_task(_begin(board, lambda: ready(address)))
         await stop.wait()

@@ -25,10 +25,10 @@ class Stalling(ModelEngine):
 
     stalls = 3
     pieces = 0
-    ill = True
+    sick = True
 
     def render(self, request: Request, now_ms: float) -> Iterator[tuple[float, AudioChunk | str]]:
-        mute = self.ill and self.renders >= self.stalls
+        mute = self.sick and self.renders >= self.stalls
         for i, found in enumerate(super().render(request, now_ms)):
             if mute and i >= self.pieces:
                 return
@@ -37,7 +37,8 @@ class Stalling(ModelEngine):
 
 def stage(engine: ModelEngine, **more: object) -> Theatre:
     """The engine under test, and one that is warm and may stand in."""
-    return Theatre({"tone": engine, "b": ModelEngine(stands_in=True, warmed=True)}, **more)  # type: ignore[arg-type]
+    engines = {"tone": engine, "b": ModelEngine(stands_in=True, warmed=True)}
+    return Theatre(engines, probes=False, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_it_comes_back_at_a_word_when_it_is_well(words: list[int]) -> None:
         theatre.run(20)
     assert theatre.peer.absent == "tone"
     theatre.run(600)
-    engine.ill = False
+    engine.sick = False
     theatre.peer.engine_recovered(theatre.n, "tone")
     theatre.until_quiet()
     assert theatre.peer.setting == before and theatre.peer.absent is None

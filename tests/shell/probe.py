@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +23,7 @@ import numpy as np
 from adapters.base import Projection
 from peer.core.chunk import AudioChunk, Marker, Request
 from peer.core.descriptor import Descriptor, Unit
+from peer.core.errors import Unavailable, Unspeakable
 from peer.core.voice import Voice
 
 RATE = 16_000
@@ -67,12 +70,26 @@ WAYS: dict[str, Callable[[], object]] = {
 
 
 def attempt(way: str) -> str:
-    """The name of the error, or "reached"."""
+    """The name of the error, or "reached"; `way` may be a place, and with "=" an address that is not looked up."""
     try:
-        WAYS[way]()
+        if way in WAYS:
+            WAYS[way]()
+        else:
+            host, _, number = way.rpartition(":")
+            connect = socket.socket().connect if host.startswith("=") else socket.create_connection
+            connect((host.removeprefix("="), int(number)))
     except Exception as error:
         return type(error).__name__
     return "reached"
+
+
+def limits() -> str:
+    """Memory (bytes), files, core file, cores and niceness of this process."""
+    most = [
+        resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)
+    ]
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    return f"{' '.join(map(str, most))} {cores} {os.nice(0)}"
 
 
 def facts() -> str:
@@ -110,6 +127,28 @@ class Probe:
                 yield replace(done, markers=(Marker("note", 0, 0, 0, attempt(way)),))
             case ["facts"]:
                 yield replace(done, markers=(Marker("note", 0, 0, 0, facts()),))
+            case ["limits"]:
+                yield replace(done, markers=(Marker("note", 0, 0, 0, limits()),))
+            case ["variable", variable]:
+                yield replace(done, markers=(Marker("note", 0, 0, 0, os.environ.get(variable, "unset")),))
+            case ["hang"]:
+                time.sleep(1e9)
+            case ["wait"]:
+                while True:
+                    time.sleep(0.001)
+                    yield AudioChunk()
+            case ["unspeakable"]:
+                raise Unspeakable("this voice has no Greek")
+            case ["gone"]:
+                raise Unavailable("the GPU is gone; look at its cable")
+            case ["eat", megabytes]:
+                yield replace(done, pcm=np.ones(int(megabytes) << 18, np.float32)[:100])
+            case ["fill", megabytes]:
+                held = np.empty((int(megabytes) - 30) << 18, np.float32)
+                raise SystemError(f"a library that does not say why with {held.nbytes} bytes")
+            case ["abort"]:
+                os.write(2, b"terminate called after throwing\n  what():  std::bad_alloc\n")
+                os.abort()
             case ["raise"]:
                 raise ValueError("as told")
             case ["nan"]:
