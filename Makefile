@@ -1,10 +1,11 @@
-# Two commands matter: `make run` and `make test`. Both set everything up first.
+# Two commands matter: `make run` and `make test`. Both set everything up first. `make engines` adds the heavy voices.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+ENGINES := $(VENV)/.engines
 
-.PHONY: run test setup scenes bench soak lock clean doctor
+.PHONY: run test setup engines scenes bench soak lock clean doctor
 
 run: setup
 	@$(BIN)/python -m peer serve $(ARGS)
@@ -23,6 +24,12 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@touch $(STAMP)
 
+# Every engine's libraries, llama.cpp compiled once; see tools/engines.py for TORCH_INDEX, GPU and LLAMA.
+engines: setup
+	@if [ "$(TORCH_INDEX)$(GPU)$(LLAMA)" ] || [ ! $(ENGINES) -nt engines.lock ] || [ ! $(ENGINES) -nt tools/engines.py ]; \
+	then $(BIN)/python tools/engines.py && touch $(ENGINES); fi
+	@$(BIN)/python -m peer voices
+
 scenes: setup
 	@$(BIN)/python -m SCENES $(ARGS)
 
@@ -39,7 +46,9 @@ doctor: setup
 lock:
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python tools/lock.py > requirements.lock.new
-	@mv requirements.lock.new requirements.lock && rm -rf .venv-lock
+	@mv requirements.lock.new requirements.lock
+	@.venv-lock/bin/python tools/lock.py engines > engines.lock.new
+	@mv engines.lock.new engines.lock && rm -rf .venv-lock
 
 clean:
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis SCENES/_artifacts

@@ -21,7 +21,7 @@ from peer.core.envelope import Envelope
 from peer.core.voice import Voice
 from peer.host import ProcessHost
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 """For one request, or for the engine to start: far beyond what any takes; then the scene is red, not stuck."""
 KEPT = 4096
 """Requests whose pieces are remembered: a story told many times renders once. About 80 MB of espeak at most."""

@@ -24,7 +24,7 @@ KEPT = ROOT / "SCENES" / "_artifacts" / "props"
 MAKE_S = 240.0
 """For all models: ten seconds on an idle machine, most of them imports."""
 SERVE_S = 30.0
-SPEAKS = "listening on "
+SPEAKS = "SYNCHRONY_SPEECH_URL="
 """What the speech server prints before its address."""
 PACKAGES = ("torch", "snac", "piper-tts", "coqui-tts", "llama-cpp-python", "onnx", "gguf")
 
@@ -50,9 +50,9 @@ def xtts(folder: Path) -> None:
 
 
 def outetts(folder: Path) -> None:
-    from tests.tiny.oute import make_oute
+    from tests.tiny.oute import make_folder
 
-    make_oute(folder)
+    make_folder(folder)
 
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {

@@ -30,7 +30,7 @@ class FramingError(Exception):
 
 
 class Kind(IntEnum):
-    """What a frame is; those below 16 go to the worker, the others come from it."""
+    """What a frame is; those below 16 go to the worker, the others come from it. LEFT answers CANCEL."""
 
     RENDER = 1
     CANCEL = 2
@@ -38,6 +38,7 @@ class Kind(IntEnum):
     READY = 16
     PIECE = 17
     ERROR = 18
+    LEFT = 19
 
 
 KINDS: Mapping[int, Kind] = {int(kind): kind for kind in Kind}

@@ -71,7 +71,7 @@ ROWS: Mapping[str, Row] = MappingProxyType(
         ),
         "openai_speech": Row(
             "adapters.voices.openai_speech:OpenAISpeech", "the service's own", needs=("aiohttp",), memory_mb=1024,
-            secrets=("OPENAI_API_KEY", "SYNCHRONY_SPEECH_KEY"),
+            secrets=("SYNCHRONY_SPEECH_KEY", "OPENAI_API_KEY"),
         ),
         "tone": Row("adapters.voices.tone:Tone", "the program's own", needs=("numpy",)),
     }

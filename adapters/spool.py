@@ -25,7 +25,8 @@ KEPT = 8
 @dataclass(frozen=True, slots=True)
 class Block:
     """`pcm` (n,) float32 are the native samples [at, at + n) of the sentence. `markers` ascend and begin at or
-    after `at`, here or later; each is given once. `state` is what lets `begin` skip work up to here.
+    after `at`, here or later; each is given once. `state` is what lets `begin` skip work up to here. Without
+    samples it is a place to be cancelled, between two steps of the engine.
     """
 
     at: int
@@ -51,20 +52,21 @@ class _Reel:
     state: bytes = b""
     ended: bool = False
 
-    def more(self) -> bool:
-        """Have at least one sample to hand out; false at the end of the sentence."""
+    def more(self) -> Iterator[None]:
+        """Have at least one sample to hand out, unless the sentence ends; yields after each block that brought none."""
         while not self.ended and not len(self.rest):
             block = next(self.blocks, None)
             if block is None:
                 self.ended = True
                 break
-            if self.at < 0:
+            if self.at < 0 and len(block.pcm):
                 self.at = block.at
             self.markers += block.markers
             self.state = block.state
             self.rest = block.pcm
             self.take(max(0, self.start - self.at))
-        return bool(len(self.rest))
+            if not len(self.rest):
+                yield
 
     def take(self, most: int) -> Float:
         pcm, self.rest = self.rest[:most], self.rest[most:]
@@ -101,13 +103,18 @@ class Spool:
         self._reels: OrderedDict[tuple[object, ...], _Reel] = OrderedDict()
 
     def render(self, request: Request) -> Iterator[AudioChunk]:
-        """Pieces of [cursor, cursor + samples), one block each; the last is empty where a block ended there."""
+        """Pieces of [cursor, cursor + samples), one block each; the last is empty where a block ended there.
+
+        A block without sound becomes a piece without sound: a place to be cancelled, which is never sent.
+        """
         key = (request.stream, request.text, request.seed, tuple(sorted(request.knobs.items())))
         reel = self._reel(key, request)
         left = request.samples
         while True:
             began = time.monotonic()
-            sounding = reel.more()
+            for _ in reel.more():
+                yield self._wait(reel)
+            sounding = bool(len(reel.rest))
             pcm = reel.take(left) if sounding else EMPTY
             left -= len(pcm)
             last = not sounding or (left == 0 and bool(len(reel.rest)))
@@ -115,13 +122,17 @@ class Spool:
                 # The block ended where the request does: what was made leaves before the next block is.
                 yield self._piece(reel, pcm, began, last=False)
                 began = time.monotonic()
-                reel.more()
+                for _ in reel.more():
+                    yield self._wait(reel)
                 pcm, last = EMPTY, True
             yield self._piece(reel, pcm, began, last)
             if last:
                 break
         if reel.ended and not len(reel.rest):
             self._reels.pop(key, None)
+
+    def _wait(self, reel: _Reel) -> AudioChunk:
+        return AudioChunk(EMPTY, self._rate, (), max(reel.at, 0), reel.state)
 
     def _piece(self, reel: _Reel, pcm: Float, began: float, last: bool) -> AudioChunk:
         pcm = np.ascontiguousarray(pcm, np.float32)

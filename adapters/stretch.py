@@ -113,10 +113,14 @@ def _moved(blocks: Iterator[Block], sample_rate: int, pitch: float, pace: float)
     for block in blocks:
         state = block.state
         markers += (replace(m, at=max(at, round(m.at / pace))) for m in block.markers)
+        came = at
         for pcm in tape.through(block.pcm):
             yield Block(at, pcm, tuple(markers), state)
             at += len(pcm)
             markers = []
+        if at == came:
+            # Nothing came out yet: without a place to be cancelled, a stop would wait for the engine.
+            yield Block(at, EMPTY, (), state)
     pcm = tape.end()
     if len(pcm) or markers:
         yield Block(at, pcm, tuple(markers), state)

@@ -31,26 +31,39 @@ MAX_WAITING = 64
 """Requests that wait inside the worker; the host sends at most `concurrency`, so more is a broken host."""
 
 PRIOR_TEXT = "One two three four five six."
+PRIOR_NUMBERS = "1, 2, 3, 4, 5, 6."
+"""What a voice without English is tried with: every language has words for it."""
 PRIOR_MS = 400
 """What is rendered once before READY: it measures the speed and touches every page the first call needs."""
+
+
+MOST_SAID = 200
+"""Characters of a library's own words inside a sentence of ours; ten times that where they stand alone."""
 
 
 class ClosedError(Exception):
     """The host went away or said CLOSE."""
 
 
+class StarvedError(Exception):
+    """Memory ran out; what the engine holds cannot be trusted any more."""
+
+
 class Inbox:
-    """The worker's end of the socket: frames in order, cancels taken out of turn."""
+    """The worker's end of the socket: frames in order, cancels taken out of turn and answered."""
 
     def __init__(self, wire: socket.socket) -> None:
         self._wire = wire
         self._parser = Parser()
         self._waiting: deque[Frame] = deque()
         self._current = 0
+        self._left = False
 
     def next_request(self) -> Frame:
-        """Waits for a RENDER. Raises ClosedError."""
-        self._current = 0
+        """Waits for a RENDER; the one before is over. Raises ClosedError."""
+        if self._left:
+            self._say_left(self._current)
+        self._current, self._left = 0, False
         while not self._waiting:
             self._receive()
         frame = self._waiting.popleft()
@@ -59,9 +72,12 @@ class Inbox:
 
     def cancelled(self) -> bool:
         """Takes what has arrived, without waiting; true if the current request was cancelled."""
-        while self._current and select.select([self._wire], [], [], 0.0)[0]:
+        while not self._left and select.select([self._wire], [], [], 0.0)[0]:
             self._receive()
-        return self._current == 0
+        return self._left
+
+    def _say_left(self, id: int) -> None:
+        self._wire.sendall(encode(Kind.LEFT, id))
 
     def _receive(self) -> None:
         data = self._wire.recv(READ)
@@ -78,7 +94,9 @@ class Inbox:
         elif frame.kind is Kind.CANCEL:
             self._waiting = deque(waiting for waiting in self._waiting if waiting.id != frame.id)
             if frame.id == self._current:
-                self._current = 0
+                self._left = True
+            else:
+                self._say_left(frame.id)
         elif frame.kind is Kind.CLOSE:
             raise ClosedError
         else:
@@ -121,45 +139,96 @@ def piece_of(chunk: AudioChunk, id: int) -> bytes:
 
 
 def error_of(id: int, error: Exception) -> bytes:
-    """The ERROR frame of an exception, one line."""
-    from peer.core.errors import Unavailable
+    """The ERROR frame of an exception, one line. `ends` where the worker cannot go on after it."""
+    text, ends = str(error) or type(error).__name__, is_starved(error)
+    if ends:
+        text = sandbox.starvation(sandbox.inherited().memory_mb, text[:MOST_SAID])
+    fields = {"error": _word(error), "text": text[: 10 * MOST_SAID], "ends": ends or id == 0}
+    return encode(Kind.ERROR, id, fields)
 
-    word = "unavailable" if isinstance(error, Unavailable) else "broken"
-    text = str(error) or type(error).__name__
-    return encode(Kind.ERROR, id, {"error": word, "text": text[:2000]})
+
+def _word(error: Exception) -> str:
+    from peer.core.errors import Unavailable, Unspeakable
+
+    match error:
+        case Unavailable():
+            return "unavailable"
+        case Unspeakable():
+            return "unspeakable"
+        case _:
+            return "broken"
 
 
-def _prior(adapter: TTSAdapter) -> list[float]:
-    """[audio_ms, render_ms] of one small render."""
+def is_starved(error: Exception) -> bool:
+    """True where memory ran out, in whatever words the library puts that."""
+    from peer.core.errors import AdapterError
+
+    if isinstance(error, MemoryError | StarvedError) or sandbox.starved(f"{type(error).__name__}: {error}"):
+        return True
+    return not isinstance(error, AdapterError) and sandbox.full(sandbox.inherited().memory_mb)
+
+
+def _prior(adapter: TTSAdapter) -> list[float] | None:
+    """[audio_ms, render_ms] of one small render; None where the voice has no words for what is tried."""
+    from adapters.base import nearest
     from peer.core.chunk import Request, Ticket
+    from peer.core.errors import Unspeakable
     from peer.core.voice import Voice
 
     descriptor = adapter.describe()
+    english = not descriptor.languages or any(tag.lower().startswith("en") for tag in descriptor.languages)
     wanted = round(descriptor.sample_rate * PRIOR_MS / 1000)
     units = round(PRIOR_MS / descriptor.unit_ms)
-    knobs = adapter.project(Voice()).knobs
+    knobs = nearest(adapter, Voice()).knobs
+    text = PRIOR_TEXT if english else PRIOR_NUMBERS
     began = time.monotonic()
-    request = Request(Ticket(0, 0), adapter.name, "prior", PRIOR_TEXT, 0, wanted, units, knobs, 1)
-    audio_ms = sum(chunk.duration_ms for chunk in adapter.render(request))
+    request = Request(Ticket(0, 0), adapter.name, "prior", text, 0, wanted, units, knobs, 1)
+    try:
+        audio_ms = sum(chunk.duration_ms for chunk in adapter.render(request))
+    except Unspeakable as error:
+        log.warning("warm-up: %s", error)
+        return None
     return [audio_ms, 1000.0 * (time.monotonic() - began)]
 
 
 def _render(adapter: TTSAdapter, frame: Frame, inbox: Inbox, wire: socket.socket) -> None:
-    """Render one request to its end or until it is cancelled; between pieces the socket is looked at."""
+    """Render one request to its end or until it is cancelled; between pieces the socket is looked at.
+
+    A piece with nothing in it is not sent: an engine that waits yields it as a place to be cancelled.
+    """
     pieces = adapter.render(request_of(frame, adapter.name))
     try:
         for chunk in pieces:
             if inbox.cancelled():
                 return
-            wire.sendall(piece_of(chunk, frame.id))
+            if chunk.last or len(chunk.pcm) or chunk.markers:
+                wire.sendall(piece_of(chunk, frame.id))
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
 
 
+def _answer(adapter: TTSAdapter, frame: Frame, inbox: Inbox, wire: socket.socket) -> None:
+    """One request and whatever comes of it. Raises what ends the worker."""
+    from peer.core.errors import AdapterError, Unavailable
+
+    try:
+        _render(adapter, frame, inbox, wire)
+    except (ClosedError, FramingError, BrokenPipeError, ConnectionResetError, Unavailable):
+        raise
+    except AdapterError as error:
+        log.warning("request %d: %s", frame.id, error)
+        wire.sendall(error_of(frame.id, error))
+    except Exception as error:  # an engine may raise anything: its request fails, the worker lives
+        log.exception("request %d", frame.id)
+        wire.sendall(error_of(frame.id, error))
+        if is_starved(error):
+            raise StarvedError from None
+
+
 def serve(adapter: TTSAdapter, wire: socket.socket, level: str) -> NoReturn:
-    """Warm up, say READY, answer until the host goes away."""
+    """Warm up, say READY, answer until the host goes away or the engine is unavailable."""
     began = time.monotonic()
     adapter.warm_up()
     prior = _prior(adapter)
@@ -170,18 +239,12 @@ def serve(adapter: TTSAdapter, wire: socket.socket, level: str) -> NoReturn:
         "warm_ms": 1000.0 * (time.monotonic() - began),
         "prior": prior,
         "sandbox": level,
+        "leaves": True,
     }
     wire.sendall(encode(Kind.READY, 0, ready))
     inbox = Inbox(wire)
     while True:
-        frame = inbox.next_request()
-        try:
-            _render(adapter, frame, inbox, wire)
-        except (ClosedError, FramingError, OSError):
-            raise
-        except Exception as error:  # an engine may raise anything: its request fails, the worker lives
-            log.exception("request %d", frame.id)
-            wire.sendall(error_of(frame.id, error))
+        _answer(adapter, inbox.next_request(), inbox, wire)
 
 
 def run(load: Callable[[], type[TTSAdapter]]) -> int:
@@ -201,12 +264,24 @@ def run(load: Callable[[], type[TTSAdapter]]) -> int:
         except FramingError as error:
             log.error("the host broke the framing: %s", error)
             return 2
-        except Exception as error:  # a failed warm-up
-            log.exception("warm-up")
+        except StarvedError:
+            return 3
+        except Exception as error:  # a failed warm-up, or an engine that cannot go on
+            _log_end(error)
             wire.sendall(error_of(0, error))
             return 1
         finally:
             adapter.close()
+
+
+def _log_end(error: Exception) -> None:
+    """A sentence where the engine gave one, a traceback where it did not."""
+    from peer.core.errors import AdapterError
+
+    if isinstance(error, AdapterError):
+        log.error("%s", error)
+    else:
+        log.exception("the engine cannot go on", exc_info=error)
 
 
 def main(arguments: list[str]) -> int:

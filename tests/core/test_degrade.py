@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_nothing_is_lost_when_the_buffer_is_short(words: list[int]) -> None:
         theatre.say(TEXT, utterance="u")
         theatre.until_quiet()
         said = word_starts(theatre)
-        again = sum(a == b for a, b in zip(said, said[1:], strict=False))
+        again = sum(a == b for a, b in pairwise(said))
         assert sorted(set(said)) == words and again <= 1 and not clicks(theatre)
 
 
@@ -250,7 +251,7 @@ def test_estimated_words_hand_over_at_the_end_of_the_clause() -> None:
         asked = [e.fields for e in theatre.of("request") if e.fields["adapter"] == "guess"]
         assert asked and all(len(str(fields["text"]).split()) <= 8 for fields in asked)
         spans = sorted({tuple(map(int, f["text_range"])) for f in asked})  # type: ignore[arg-type]
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
         said = word_starts(theatre)
         assert said == sorted(set(said)) and not clicks(theatre)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
+import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,3 +132,29 @@ def test_header() -> None:
         b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, 48_000, 96_000, 2, 16, b"data", 0xFFFFFFFF,
     )  # fmt: skip
     assert struct.unpack("<I", header(size=100)[4:8]) == (136,)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_engines_lock_names_packages_and_versions_only() -> None:
+    """No host, path or build of one machine's index; nothing that the base has fixed already; torch as agreed."""
+    lines = (ROOT / "engines.lock").read_text().splitlines()
+    assert all(re.fullmatch(r"[a-z0-9_.-]+==[A-Za-z0-9.!]+", line) for line in lines)
+    pins = dict(line.split("==") for line in lines)
+    base = {line.partition("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    assert not base & set(pins)
+    assert pins["torch"] == "2.13.0"
+
+
+def test_every_extra_is_locked() -> None:
+    """What the registry calls an extra is one, and each of its packages is in engines.lock at its version."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = dict(line.split("==") for line in (ROOT / "engines.lock").read_text().splitlines())
+    named = {row.extra for row in registry.rows().values() if row.extra}
+    assert named <= set(extras)
+    for extra in (*named, "test"):
+        assert set(extras[extra]) <= set(extras["engines"]), extra
+        for wanted in extras[extra]:
+            name, _, version = wanted.replace("llama-cpp-python", "llama_cpp_python").partition("==")
+            assert pins[re.split("[<>=]", name)[0]] == version or not version, wanted

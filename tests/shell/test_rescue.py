@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -92,7 +93,7 @@ def told(moody: Moody, story: object) -> None:
 
 
 def repeats(starts: Sequence[object]) -> int:
-    return sum(a == b for a, b in zip(starts, starts[1:], strict=False))
+    return sum(a == b for a, b in pairwise(starts))
 
 
 @pytest.mark.parametrize("mood", MOODS)
@@ -134,7 +135,7 @@ def test_an_engine_that_falls_again_and_again_is_asked_less_and_less() -> None:
         moody.mood = "ill"
         await asyncio.sleep(40)
         frames = [int(str(row["frame"])) for row in scene.rows("health", "probe")]
-        pauses = [b - a for a, b in zip(frames, frames[1:], strict=False)]
+        pauses = [b - a for a, b in pairwise(frames)]
         assert pauses == sorted(pauses) and pauses[-1] > 3 * pauses[0]
         assert session.peer.setting.adapter != "tone"
 
