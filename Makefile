@@ -34,7 +34,7 @@ scenes: setup
 	@$(BIN)/python -m SCENES $(ARGS)
 
 bench: setup
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 soak: setup
 	@$(BIN)/python -m bench soak $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from adapters import registry
@@ -16,6 +17,7 @@ from adapters import registry
 from .artifacts import ROOT, Unwritable, store
 from .bridge import Company
 from .playbill import SCENES
+from .props import Props
 from .scene import Outcome, Result, Stage, perform
 
 REPEATS = 10_000
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="say what scenes there are and what they prove")
     parser.add_argument("--seed", type=int, default=1, help="of what is random in a story")
     parser.add_argument("--repeats", type=int, default=REPEATS, help=f"barge-ins at random (default {REPEATS})")
+    parser.add_argument("--own-models", action="store_true", help="your models, not tiny ones with random weights")
     parser.add_argument("--out", type=Path, default=ROOT, help="where artifacts go")
     return parser
 
@@ -75,7 +78,7 @@ def _list() -> int:
 
 def _play(scenes: Sequence[str], engines: Sequence[str], options: argparse.Namespace) -> int:
     results: list[Result] = []
-    with Company() as company:
+    with nullcontext() if options.own_models else Props(), Company() as company:
         for name in scenes:
             for engine in engines:
                 result = _result(name, engine, company, options)
@@ -93,7 +96,7 @@ def _result(name: str, engine: str, company: Company, options: argparse.Namespac
         unavailable = Outcome.UNAVAILABLE
         return Result(name, engine, unavailable, live=options.live, reason=found.reason, remedy=found.remedy)
     repeats = options.repeats if engine == "tone" else max(1, options.repeats // IN_A_PROCESS)
-    return perform(SCENES[name], Stage(engine, company, options.seed, repeats), options.live)
+    return perform(SCENES[name], Stage(engine, company, options.seed, repeats, options.own_models), options.live)
 
 
 def _line(result: Result) -> str:

@@ -25,6 +25,8 @@ from .texts import STORY
 
 COST = Cost(overhead_ms=10.0, ratio=0.1)
 TEXT = " ".join(STORY[:2])
+BRIEF = "Well, it is so."
+"""For engines with random weights, which go on until they are stopped: their length is all that is judged."""
 TURNS: Mapping[str, Mapping[str, object]] = {
     "slower": {"pace": 0.8},
     "quicker": {"pace": 1.25},
@@ -46,14 +48,14 @@ def play(stage: Stage) -> Performance:
     turned = {name: _spoken(stage, patch) for name, patch in TURNS.items()}
     take = _spoken(stage, PERSONA)
     judged = [shape(take) for shape in shapes.ALWAYS]
-    voice = "reference" not in stage.company.engine(stage.engine).describe().features
+    voice = stage.speech and "reference" not in stage.company.engine(stage.engine).describe().features
     return Performance(take, (*judged, paced(plain, turned), pitched(plain, turned, voice), loud(plain, turned)))
 
 
 def _spoken(stage: Stage, patch: Mapping[str, object]) -> Take:
     parse_voice(patch, Voice())
     theatre = Theatre(engines={stage.engine: stage.model(COST)}, adapter=stage.engine)
-    theatre.say(TEXT, voice=dict(patch))
+    theatre.say(TEXT if stage.speech else BRIEF, voice=dict(patch))
     return theatre.until_quiet().take()
 
 

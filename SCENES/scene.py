@@ -18,6 +18,7 @@ from peer.core.errors import AdapterError
 from .bridge import Company
 from .engines import Cost, ModelEngine
 from .harness import Theatre
+from .props import MAKERS
 from .shapes import Finding
 from .take import Take
 
@@ -66,6 +67,12 @@ class Stage:
     company: Company
     seed: int = 1
     repeats: int = 2000
+    own_models: bool = False
+
+    @property
+    def speech(self) -> bool:
+        """What it says is speech: no tiny model with random weights."""
+        return self.own_models or self.engine not in MAKERS
 
     def model(self, cost: Cost = COST, seed: int | None = None, engine: str = "") -> ModelEngine:
         """The engine's own samples at a modelled cost."""
@@ -77,6 +84,11 @@ class Stage:
     def others(self) -> list[str]:
         """The other engines that can speak here."""
         return [name for name in registry.names() if name != self.engine and registry.availability(name).available]
+
+    def later(self) -> list[str]:
+        """Those of the others that come after this one: so every pair plays once, there and back."""
+        order = registry.names()
+        return [name for name in self.others() if order.index(name) > order.index(self.engine)]
 
     def stand_in(self) -> tuple[str, ModelEngine]:
         """Who goes on when the engine fails: the embedded voice, or for that one the reference."""

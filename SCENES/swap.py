@@ -17,14 +17,14 @@ from .texts import STORY
 
 SLOWER = Cost(overhead_ms=180.0, ratio=0.3, jitter=0.1)
 """A call costs more than the smallest chunk plays: beginning small after a hand-over would be a row of holes."""
-PAIR = " ".join(STORY[:3])
-"""What every pair says: about ten seconds."""
+PAIR = " ".join(STORY[:2])
+"""What every pair says."""
 
 
 def play(stage: Stage) -> Performance:
-    """With a slow reference engine at length, then with every other engine that is here."""
+    """With a slow reference engine at length, then with every engine that has not played it with this one already."""
     acts = [_told(stage, f"{Tone.name} again", stage.model(SLOWER, engine=Tone.name), " ".join(STORY), 3, 3700)]
-    acts += [_told(stage, name, stage.model(COST, engine=name), PAIR, 2, 2100) for name in stage.others()]
+    acts += [_told(stage, name, stage.model(COST, engine=name), PAIR, 2, 2100) for name in stage.later()]
     return together(acts)
 
 
@@ -37,6 +37,8 @@ def _told(stage: Stage, other: str, second: ModelEngine, text: str, swaps: int, 
     for swap in range(swaps):
         theatre.run(every_ms)
         theatre.configure(adapter=stage.engine if swap % 2 else other)
+        while theatre.peer.changeover.wishes.wanted is not None and not theatre.peer.finished:
+            theatre.run(20)
     take = theatre.until_quiet().take()
     judged = (*(shape(take) for shape in (*shapes.ALWAYS, shapes.no_underflow)), handed_over(take, swaps))
     return Performance(take, judged)

@@ -21,6 +21,7 @@ from SCENES.bridge import Company
 from SCENES.caller import Caller
 from SCENES.clock import Deadlock, run
 from SCENES.playbill import SCENES
+from SCENES.props import Props
 from SCENES.scene import Outcome, Result, Stage, perform
 from SCENES.server import Server, no_file
 from SCENES.texts import SHORT, STORY
@@ -30,9 +31,15 @@ ENGINES = ("tone", "espeak")
 TOLD = [name for name, scene in SCENES.items() if scene.live is not None]
 
 
+NEURAL = tuple(name for name in registry.names() if name not in ENGINES)
+STORIES = ("swap", "failure_injection", "persona_script")
+"""What depends on the engine's own samples and markers; the other scenes are the core's and the embedded voice's."""
+
+
 @pytest.fixture(scope="module")
 def company() -> Iterator[Company]:
-    with Company() as company:
+    """Every engine that is installed, on tiny models with random weights."""
+    with Props(), Company() as company:
         yield company
 
 
@@ -45,6 +52,15 @@ def needs(engine: str) -> None:
     found = registry.availability(engine)
     if not found.available:
         pytest.skip(f"{engine} is not installed: {found.reason}; {found.remedy}")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("engine", NEURAL)
+@pytest.mark.parametrize("name", STORIES)
+def test_a_scene_with_every_engine(name: str, engine: str, company: Company) -> None:
+    """Swaps between every pair, faults and personas, on the libraries' own code."""
+    needs(engine)
+    green(perform(SCENES[name], Stage(engine, company, seed=NEURAL.index(engine), repeats=3)))
 
 
 @pytest.mark.timeout(300)

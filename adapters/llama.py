@@ -75,7 +75,7 @@ def _library() -> Any:
     try:
         from llama_cpp import llama_cpp as library
     except (ImportError, OSError, RuntimeError) as fault:
-        raise Unavailable(f"llama-cpp-python does not load ({fault}): pip install 'synchrony[snac]'") from fault
+        raise Unavailable(f"llama-cpp-python does not load ({fault}): make engines") from fault
     library.llama_log_set(_listener(library), ctypes.c_void_p(0))
     library.llama_backend_init()
     return library

@@ -138,8 +138,8 @@ def availability(name: str) -> Availability:
     row = rows()[resolve(name)]
     missing = [module for module in row.needs if find_spec(module) is None]
     if missing:
-        package = f"'synchrony[{row.extra}]'" if row.extra else "synchrony"
-        return Availability(False, f"missing: {', '.join(missing)}", f"pip install {package}")
+        remedy = "make engines" if row.extra else "make setup"
+        return Availability(False, f"missing: {', '.join(missing)}", remedy)
     try:
         lacks = getattr(load(name), "lacks", None)
     except Unavailable as fault:

@@ -113,7 +113,7 @@ def _prepared(device: str, threads: int) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise Unavailable(f"torch does not load ({error}): pip install 'synchrony[outetts]'") from error
+        raise Unavailable(f"torch does not load ({error}): make engines") from error
     if device != "cpu" and not torch.cuda.is_available():
         raise Unavailable(
             f"torch finds no GPU for the device {device}: install its CUDA build, or set the engine's device to cpu"

@@ -33,6 +33,8 @@ from .snac_text import Part
 from .snac_tokens import Vocabulary
 
 CUDA = "cuda"
+OFFER = "orpheus-3b-q4"
+"""What the shelf offers for this engine."""
 CONTEXT = 2048
 """Tokens of one prompt and its answer: a part of a sentence (snac_text.LONGEST_PART). The rest is not remembered,
 so memory does not grow, and a rebuild never evaluates more."""
@@ -80,7 +82,7 @@ class SnacLlamaCpp:
 
     @classmethod
     def lacks(cls) -> Lack | None:
-        return schema.lack_of(settings.of(cls.name), f"python -m peer voices add {cls.name} <path-or-name>")
+        return schema.lack_of(settings.of(cls.name), f"python -m peer voices add {cls.name} {OFFER}")
 
     @classmethod
     def project(cls, voice: Voice) -> Projection:

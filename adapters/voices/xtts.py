@@ -86,7 +86,9 @@ class Xtts:
         models = settings.of(cls.name).models
         found = cls._checkpoint()
         if found is None:
-            return Lack(f"no XTTS checkpoint ({', '.join(xtts_folder.NEEDED)}) in {models}", f"{add} xtts_v2")
+            return Lack(
+                f"no XTTS checkpoint ({', '.join(xtts_folder.NEEDED)}) in {models}", f"{add} xtts_v2 --accept-licence"
+            )
         if not found.voices and not (found.folder / xtts_folder.SPEAKERS).is_file():
             return Lack(f"{found.folder} has neither studio voices nor a reference clip", f"{add} my_voice.wav")
         return None
@@ -132,7 +134,7 @@ class Xtts:
             _one_pool(row.threads)
             self._model = xtts_load.loaded(found.folder, RATE, row.device)
         except ImportError as error:
-            raise Unavailable(f"{PACKAGE} is not installed ({error}): pip install 'synchrony[{self.name}]'") from error
+            raise Unavailable(f"{PACKAGE} is not installed ({error}): make engines") from error
         self._speakers = Speakers(self._model, xtts_load.speakers(found.folder), found.clips)
         try:
             self._speakers.speaker("")

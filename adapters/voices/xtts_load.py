@@ -17,9 +17,10 @@ from typing import Any
 
 from peer.core.errors import Unavailable
 
+from . import xtts_vocoder
 from .xtts_folder import CONFIG, SAMPLING, SPEAKERS, VOCABULARY, WEIGHTS, configuration
 
-REMEDY = "get the model again: python -m peer voices add xtts xtts_v2"
+REMEDY = "get the model again: python -m peer voices add xtts xtts_v2 --accept-licence"
 LIBRARY = "TTS.tts.models.xtts"
 CONFIGURATION = "TTS.tts.configs.xtts_config"
 
@@ -28,6 +29,12 @@ KEPT_SIZES = ("input_sample_rate", "output_sample_rate", "output_hop_length", "d
               "cond_d_vector_in_each_upsampling_layer", "kv_cache")  # fmt: skip
 """What is taken of a configuration, beside sizes whose name begins with `GPT`: the rest names files and addresses
 that the library would open."""
+
+LAYER = 12
+"""Weights of a layer of width 1: it has twelve square matrices."""
+
+SPARE = 2
+"""Times more weights than there are: beyond it no memory is given to a configuration."""
 
 GPT = "gpt_"
 NOT_A_SIZE = "gpt_checkpoint"
@@ -80,27 +87,38 @@ def device_of(name: str) -> Any:
 
 def loaded(folder: Path, rate: int, device: str = "cpu") -> Any:
     """The library's model, ready to speak at `rate`, on `device`. Raises Unavailable naming the file at fault."""
+    model = load(folder, device)
+    try:
+        if model.args.output_sample_rate != rate:
+            raise ValueError(f"output_sample_rate is not {rate}")
+        xtts_vocoder.prepare(model.hifigan_decoder.waveform_decoder)
+    except ValueError as error:
+        raise Unavailable(f"{folder / CONFIG} describes another vocoder ({_brief(error)}); {REMEDY}") from error
+    return model
+
+
+def load(folder: Path, device: str = "cpu") -> Any:
+    """The library's model as the library has it, on `device`. Raises Unavailable naming the file at fault."""
     wanted = configuration(folder)
     place = device_of(device)
     ready_torchaudio()
     import_module("transformers").logging.set_verbosity_error()
-    library = import_module(LIBRARY)
-    try:
-        config = _config(wanted)
-        if config.model_args.output_sample_rate != rate:
-            raise ValueError(f"output_sample_rate is not {rate}")
-        model = _reader(library)(config)
-    except Exception as error:  # a configuration of any content, read by a library
-        raise Unavailable(f"{folder / CONFIG} describes no XTTS model ({_brief(error)}); {REMEDY}") from error
+    import_module(LIBRARY)
     _check_vocabulary(folder / VOCABULARY)
     speakers(folder)
+    tensors = _tensors(folder / WEIGHTS)
+    try:
+        config = _config(wanted)
+        _check_sizes(config.model_args, tensors)
+        model = _reader(tensors)(config)
+    except Exception as error:  # a configuration of any content, read by a library
+        raise Unavailable(f"{folder / CONFIG} describes no XTTS model ({_brief(error)}); {REMEDY}") from error
     try:
         model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
-    except Unavailable:
-        raise
     except Exception as error:  # whatever does not fit raises something else
         raise Unavailable(f"{folder / WEIGHTS} does not fit {CONFIG} ({_brief(error)}); {REMEDY}") from error
-    _plain(model.hifigan_decoder.waveform_decoder)
+    # The model has its own copy; these hold the file.
+    tensors.clear()
     return model.to(place)
 
 
@@ -118,7 +136,17 @@ def _config(wanted: Mapping[str, Any]) -> Any:
         warnings.simplefilter("error")
         config.from_dict({**config.to_dict(), **taken, "model_args": {**config.model_args.to_dict(), **sizes}})
         config.check_values()
+    # Without it the library builds the model twice, the second time with what the vocabulary says.
+    config.model_args.gpt_number_text_tokens = None
     return config
+
+
+def _check_sizes(sizes: Any, tensors: Mapping[str, Any]) -> None:
+    """Raises ValueError where the layers alone need far more weights than there are."""
+    needed = LAYER * sizes.gpt_layers * sizes.gpt_n_model_channels**2
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if needed > SPARE * held:
+        raise ValueError(f"its sizes need {needed} weights, {WEIGHTS} has {held}")
 
 
 def _let_through() -> list[Any]:
@@ -157,15 +185,22 @@ def speakers(folder: Path) -> Mapping[str, tuple[Any, Any]]:
         raise Unavailable(f"{path} holds no studio voices of XTTS; {REMEDY}") from error
 
 
-def _reader(library: Any) -> Any:
-    """The library's model with its reading of the weights replaced: its own would write the converted file back."""
+def _tensors(path: Path) -> dict[str, Any]:
+    """The model's weights by name, not yet read from disk where the file allows it. Raises Unavailable."""
+    found = weights(path)
+    tensors = found.get("model") if isinstance(found, dict) else None
+    if not isinstance(tensors, dict) or not all(hasattr(tensor, "numel") for tensor in tensors.values()):
+        raise Unavailable(f"{path} holds no weights of XTTS; {REMEDY}")
+    return tensors
+
+
+def _reader(tensors: Mapping[str, Any]) -> Any:
+    """The library's model, given its weights: its own reading would write what it converts back to the file."""
+    library: Any = import_module(LIBRARY)
 
     class Reader(library.Xtts):  # type: ignore[misc]
-        def _load_checkpoint(self, model_path: Path) -> Any:
-            found = weights(Path(model_path))
-            if not isinstance(found, dict) or not isinstance(found.get("model"), dict):
-                raise Unavailable(f"{model_path} holds no weights of XTTS; {REMEDY}")
-            return found["model"]
+        def _load_checkpoint(self, _: Path) -> Any:
+            return dict(tensors)
 
     return Reader
 
@@ -175,15 +210,6 @@ def _check_vocabulary(path: Path) -> None:
         import_module("tokenizers").Tokenizer.from_file(str(path))
     except Exception as error:  # the library's one exception is Exception itself
         raise Unavailable(f"{path} is no vocabulary ({_brief(error)}); {REMEDY}") from error
-
-
-def _plain(generator: Any) -> None:
-    """Fold the weight normalisation into the weights: as it is, every call would compute 14 million of them anew."""
-    from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
-
-    for module in list(generator.modules()):
-        if is_parametrized(module, "weight"):
-            remove_parametrizations(module, "weight")
 
 
 def _brief(error: Exception) -> str:

@@ -18,6 +18,29 @@ LAST_SLOPE = 0.01
 """The last one is the library's call without a slope: torch's default."""
 
 
+def prepare(generator: Any) -> None:
+    """Fold the weight normalisation of the library's generator into its weights, which every call would compute anew,
+    and have each upsampling as one matrix. Raises ValueError for a generator of another build.
+    """
+    from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+    for module in list(generator.modules()):
+        if is_parametrized(module, "weight"):
+            remove_parametrizations(module, "weight")
+    for up in generator.ups:
+        if up.kernel_size[0] != 2 * up.stride[0] or 2 * up.padding[0] != up.stride[0]:
+            raise ValueError("a vocoder of another build")
+        up.register_buffer("both", _both(up.weight.detach(), up.stride[0]), persistent=False)
+
+
+def _both(weight: Tensor, rate: int) -> Tensor:
+    """(inputs, outputs, 2 * rate) → (outputs * rate, 2 * inputs): what an input and the one before it bring."""
+    import torch
+
+    inputs, outputs, _ = weight.shape
+    return torch.cat([weight[..., :rate], weight[..., rate:]]).permute(1, 2, 0).reshape(outputs * rate, 2 * inputs)
+
+
 class Columns(NamedTuple):
     """`x` (1, c, n): columns [start, start + n) of a prompt that has `total` of them, -1 while that is unknown.
 
@@ -49,7 +72,8 @@ class Row:
         if self._held is None:
             self._held = x.new_zeros((*x.shape[:-1], self.columns))
         joined = torch.cat([self._held, x], dim=-1)
-        self._held = joined[..., -self.columns :]
+        # A copy: a view would keep the whole block.
+        self._held = joined[..., -self.columns :].clone()
         return joined
 
     def late(self, given: Columns) -> Columns:
@@ -82,21 +106,25 @@ class Convolution:
 
 
 class Upsampling:
-    """A transposed convolution with a kernel of two strides: each output comes of two neighbouring inputs."""
+    """A transposed convolution with a kernel of two strides: each output comes of two neighbouring inputs.
+
+    As one matrix product over both: the library's call packs its weight anew every time, for twelve columns.
+    """
 
     def __init__(self, module: Any, voice: Tensor | None = None) -> None:
-        self._weight, self._bias = module.weight, _biased(module.bias, voice)
-        self.rate = module.stride[0]
-        self.lag = module.padding[0]
+        self.rate, self.lag = module.stride[0], module.padding[0]
+        self._weight, self._channels = module.both, module.out_channels
+        bias = _biased(module.bias, voice)
+        self._bias = None if bias is None else bias.repeat_interleave(self.rate)[:, None]
         self._row = Row(1)
-        if module.kernel_size[0] != 2 * self.rate or 2 * self.lag != self.rate:
-            raise ValueError("a vocoder of another build")
 
     def __call__(self, given: Columns) -> Columns:
-        from torch.nn.functional import conv_transpose1d
+        import torch
 
-        joined = self._row.join(given.x)
-        y = conv_transpose1d(joined, self._weight, self._bias, stride=self.rate)[..., self.rate : -self.rate]
+        joined = self._row.join(given.x)[0]
+        pairs = torch.cat([joined[:, 1:], joined[:, :-1]])
+        y = self._weight @ pairs if self._bias is None else torch.addmm(self._bias, self._weight, pairs)
+        y = y.reshape(1, self._channels, self.rate, -1).transpose(2, 3).reshape(1, self._channels, -1)
         start = given.start * self.rate - self.lag
         low, total = max(0, -start), given.total * self.rate if given.total >= 0 else -1
         if total >= 0:
@@ -155,7 +183,7 @@ class Vocoder:
     """The generator over blocks of frames (1, d, n): sound as Columns (1, 1, ≤ n * hop), `lag` samples behind."""
 
     def __init__(self, generator: Any, speaker: Tensor) -> None:
-        """`generator` is the library's, `speaker` (1, e, 1) the voice's embedding."""
+        """`generator` is the library's, prepared; `speaker` (1, e, 1) the voice's embedding."""
         first = generator.cond_layer(speaker) if hasattr(generator, "cond_layer") else None
         self._first = Convolution(generator.conv_pre, first)
         self._stages = []

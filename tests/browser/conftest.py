@@ -17,6 +17,8 @@ from typing import NoReturn, Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
+from tests.tiny.loopback_speech import SpeechServer, in_thread
+
 from .caller import Caller, Server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -39,6 +41,12 @@ class OpenPage(Protocol):
         self, *, server: Server | None = None, browser: Browser | None = None, microphone: bool = True,
         expected: str = "", init: str = "",
     ) -> Caller: ...  # fmt: skip
+
+
+class StartHouse(Protocol):
+    """Starts a server with a speech service on loopback whose voices, as espeak calls them, are these."""
+
+    def __call__(self, voices: str, *options: str) -> Server: ...
 
 
 def missing(what: str) -> NoReturn:
@@ -113,6 +121,19 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def server(launch: Launch, start_server: Callable[..., Server]) -> Server:
     """Asked for only where there is a browser (`launch`) to call it."""
     return start_server()
+
+
+@pytest.fixture(scope="module")
+def house(launch: Launch, start_server: Callable[..., Server]) -> Iterator[StartHouse]:
+    """Asked for only where there is a browser to call it, like `server`; the service speaks through espeak."""
+    with in_thread(SpeechServer()) as speech, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SYNCHRONY_SPEECH_URL", speech.url)
+
+        def start(voices: str, *options: str) -> Server:
+            environment.setenv("SYNCHRONY_SPEECH_VOICES", voices)
+            return start_server(*options)
+
+        yield start
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_availability_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
         missing = registry.availability("other")
         assert not missing.available
         assert "no_such_module" in missing.reason
-        assert missing.remedy == "pip install 'synchrony[big]'"
+        assert missing.remedy == "make engines"
         with pytest.raises(Unavailable):
             registry.load("missing")
     finally:
