@@ -40,7 +40,7 @@ def play(stage: Stage) -> Performance:
     """Every fault, each at a moment of its own."""
     rng = random.Random(stage.seed)
     faults = FAULTS if stage.repeats >= FULL else rng.sample(FAULTS, 3)
-    return together([_act(stage, fault, rng.uniform(2500.0, 6000.0)) for fault in faults])
+    return together([_act(stage, fault, rng.uniform(1200.0, 2500.0)) for fault in faults])
 
 
 def _act(stage: Stage, fault: str, at_ms: float) -> Performance:
@@ -49,7 +49,7 @@ def _act(stage: Stage, fault: str, at_ms: float) -> Performance:
     model.warmed = True
     model.ill = lambda now: fault if at_ms <= now < at_ms + ILL_MS else ""
     theatre = Theatre(engines={stage.engine: model, name: stand_in}, adapter=stage.engine)
-    theatre.say(narration(3, stage.seed))
+    theatre.say(narration(5, stage.seed))
     theatre.run(at_ms + ILL_MS + 1500.0)
     theatre.say(narration(1, stage.seed + 1))
     take = theatre.until_quiet().take()

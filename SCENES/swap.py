@@ -17,7 +17,7 @@ from .texts import STORY
 
 SLOWER = Cost(overhead_ms=180.0, ratio=0.3, jitter=0.1)
 """A call costs more than the smallest chunk plays: beginning small after a hand-over would be a row of holes."""
-PAIR = " ".join(STORY[:2])
+PAIR = " ".join(STORY[:3])
 """What every pair says."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,8 @@ def needs(engine: str) -> None:
 def test_a_scene_with_every_engine(name: str, engine: str, company: Company) -> None:
     """Swaps between every pair, faults and personas, on the libraries' own code."""
     needs(engine)
+    if os.environ.get("REQUIRE_ALL") != "1":
+        pytest.skip("minutes of rendering: REQUIRE_ALL=1 make test, or make scenes")
     green(perform(SCENES[name], Stage(engine, company, seed=NEURAL.index(engine), repeats=3)))
 
 

@@ -236,7 +236,10 @@ def told(caller: Caller, story: Callable[[Caller], None]) -> Take:
     notices = caller.find("notices").inner_text()
     np.save(f"/tmp/words/d-{story.__name__}-{caller.state['config']['voice']['accent']}.npy", pcm)
     from pathlib import Path as _P
-    _P(f"/tmp/words/d-{story.__name__}-{caller.state['config']['voice']['accent']}.json").write_bytes(orjson.dumps(caller.records()))
+
+    _P(f"/tmp/words/d-{story.__name__}-{caller.state['config']['voice']['accent']}.json").write_bytes(
+        orjson.dumps(caller.records())
+    )
     return Take(pcm, caller.hang_up(), witness.late, notices)
 
 
