@@ -335,7 +335,7 @@ class VoiceContract:
             assert voice.whole().pcm.tobytes() == plain.pcm.tobytes()
 
     def test_interleaved_streams(self, voice: Driver) -> None:
-        """Sixteen sentences, more than are kept in progress, rendered in turns, chunk by chunk, equal those rendered alone."""
+        """Sixteen sentences, more than are kept in progress, rendered in turns, equal those rendered alone."""
         rung = voice.rung(voice.descriptor.granularity[-1])
         texts = [f"Number {index}." for index in range(16)]
 

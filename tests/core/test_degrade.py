@@ -1,4 +1,4 @@
-"""An engine that stalls, dies or renders rubbish loses its place to one that can say the same words; then it is back."""
+"""An engine that stalls, dies or renders rubbish loses its place to one that says the same words; then it is back."""
 
 from __future__ import annotations
 
