@@ -6,6 +6,8 @@ A voice of a third party is tested by subclassing `VoiceContract` and giving it 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -24,7 +26,7 @@ from adapters.base import Honour, TTSAdapter
 
 from .core.chunk import AudioChunk, Marker, Request, Ticket
 from .core.descriptor import CONTRACT, Determinism
-from .core.errors import Refusal, Unspeakable
+from .core.errors import Broken, Refusal, Unspeakable
 from .core.voice import Prosody, Voice
 from .host import ProcessHost
 
@@ -123,6 +125,18 @@ class Driver:
         deadline = asyncio.get_running_loop().time() + FAR
         return [chunk async for chunk in self.host.render(request, deadline)]
 
+    async def struck(self, request: Request) -> list[AudioChunk]:
+        """The pieces of a request whose process is killed as soon as it works on it, and which is asked again."""
+        deadline = asyncio.get_running_loop().time() + FAR
+        with self.host.render(request, deadline) as render:
+            os.kill(int(str(self.host.status()["pid"])), signal.SIGKILL)
+            with pytest.raises(Broken):
+                async for _ in render:
+                    pass
+        while self.host.status()["state"] != "READY":  # noqa: ASYNC110 (the host tells nobody)
+            await asyncio.sleep(0.02)
+        return await self.pieces(replace(request, ticket=replace(request.ticket, attempt=1)))
+
     async def sentence(self, text: str, chunks: Callable[[int], int]) -> Heard:
         """A whole sentence; `chunks(i)` is the size of the i-th request."""
         heard, request, index = Heard(), self.request(text), 0
@@ -171,6 +185,9 @@ TEXTS = [
 
 class VoiceContract:
     """Every method is one promise of the contract. A subclass says how its engine counts its own steps."""
+
+    kills: int = 100
+    """Chunks of a sentence in which the process is killed; fewer where it takes seconds to be back."""
 
     whole_first: bool = False
     """True where the first piece may cost more for a longer sentence; the subclass says why."""
@@ -346,3 +363,21 @@ class VoiceContract:
             alone = voice.whole(text)
             assert heard.pcm.tobytes() == alone.pcm.tobytes()
             assert heard.markers == alone.markers
+
+    def test_killed_at_every_chunk(self, voice: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The process is killed in each chunk of a sentence; asked again, with what the log has, it gives the same."""
+        if voice.descriptor.determinism is Determinism.NONE:
+            pytest.skip("an engine that never says the same twice: what it said is kept by its own process")
+        monkeypatch.setattr("peer.host.BACKOFF_S", (0.0,))
+        rung, request = voice.rung(voice.descriptor.granularity[-1]), voice.request("Yes, it is so.")
+        chunks: list[tuple[Request, Heard]] = []
+        while not chunks or not chunks[-1][1].eos:
+            heard = Heard()
+            heard.add(voice.run(voice.pieces(replace(request, samples=rung))))
+            chunks.append((replace(request, samples=rung), heard))
+            request = replace(request, cursor=heard.cursor, state=heard.pieces[-1].state)
+        for asked, heard in chunks[: self.kills]:
+            again = Heard()
+            again.add(voice.run(voice.struck(asked)))
+            assert again.pcm.tobytes() == heard.pcm.tobytes()
+            assert (again.markers, again.eos) == (heard.markers, heard.eos)

@@ -35,6 +35,7 @@ from .core.messages import INTENTS, PROTOCOL, Mode
 from .core.voice import SCHEMA as VOICE_SCHEMA
 from .engines import Engines, HostMaker
 from .journal import SCHEMA, Journal
+from .personas import Personas
 from .switchboard import Switchboard
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ async def house(config: Config, make: HostMaker | None = None) -> AsyncIterator[
     context = _tls(config)
     with _listening(config) as listener, _journal(config) as journal:
         async with asyncio.TaskGroup() as tasks:
-            engines = Engines(tasks, make)
+            engines = Engines(tasks, make, Personas([config.personas] if config.personas else ()))
             about = partial(capabilities, config.limits)
             board = Switchboard(config, engines, journal, tasks, about)
             app = application(config, board, about)

@@ -102,7 +102,7 @@ class Xtts:
             "language": language,
             "speed": voice.pace,
             **found.sampling,
-            **_options(settings.of(cls.name)),
+            **_options(settings.of(cls.name))[0],
         }
         report = {
             "timbre": Honour.EXACT,
@@ -129,7 +129,8 @@ class Xtts:
         found, lack = self._checkpoint(), self.lacks()
         if found is None or lack is not None:
             raise Unavailable(f"{lack.reason}: {lack.remedy}" if lack else f"{row.models} changed while it was read")
-        _options(row)
+        if fault := _options(row)[1]:
+            raise Unavailable(f"{self.name}: {fault}")
         try:
             _one_pool(row.threads)
             self._model = xtts_load.loaded(found.folder, RATE, row.device)
@@ -193,18 +194,17 @@ def _timbre(name: str, voices: Sequence[str]) -> str:
     return found
 
 
-def _options(row: settings.EngineSettings) -> dict[str, float]:
-    """The operator's word on sampling and length. Raises Unavailable naming an option out of range."""
-    found = {"letter_ms": LETTER_MS, "spare_ms": SPARE_MS}
+def _options(row: settings.EngineSettings) -> tuple[dict[str, float], str]:
+    """The operator's word on sampling and length, and what is wrong with the first option out of range, or ""."""
+    found, fault = {"letter_ms": LETTER_MS, "spare_ms": SPARE_MS}, ""
     ranges = LASTING | {name: (low, high) for name, (_, low, high) in SAMPLING.items()}
-    for name, value in row.options.items():
-        if name not in ranges:
-            continue
-        low, high = ranges[name]
-        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-            raise Unavailable(f"the option {name} of xtts is {value!r}: choose between {low:g} and {high:g}")
-        found[name] = float(value)
-    return found
+    for name, (low, high) in ranges.items():
+        value = row.options.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            found[name] = float(value)
+        elif value is not None:
+            fault = fault or f"the option {name} is {value!r}: choose between {low:g} and {high:g}"
+    return found, fault
 
 
 def _one_pool(threads: int) -> None:

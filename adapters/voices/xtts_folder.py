@@ -73,7 +73,7 @@ class Checkpoint:
 
 def find(models: Path) -> Path | None:
     """The folder of the checkpoint: `models` itself or the first folder in it that holds the files."""
-    folders = [models, *sorted(path for path in models.iterdir() if path.is_dir())] if models.is_dir() else []
+    folders = [models, *(path for path in _inside(models) if path.is_dir())]
     return next((folder for folder in folders if all((folder / name).is_file() for name in NEEDED)), None)
 
 
@@ -127,8 +127,16 @@ def _sampling(config: Mapping[str, object]) -> dict[str, float]:
 
 
 def _clips(folder: Path) -> dict[str, Path]:
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in MAGIC] if folder.is_dir() else []
+    paths = [path for path in _inside(folder) if path.suffix.lower() in MAGIC]
     return {path.stem: path for path in paths if _nameable(path.stem) and _is_clip(path)}
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing where it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _is_clip(path: Path) -> bool:

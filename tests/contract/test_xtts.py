@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,6 +127,8 @@ def engine(row: EngineSettings) -> Iterator[Engine]:
 class TestXtts(VoiceContract):
     """The common suite."""
 
+    kills = 2
+
     @pytest.fixture(autouse=True)
     def _counting(self, engine: Engine) -> None:
         self.engine = engine
@@ -214,6 +217,26 @@ def test_the_vocoder_reaches_as_far_as_it_says(engine: Engine) -> None:
         marked = torch.isnan(generator(frames, g=speaker.embedding).reshape(-1)).nonzero()
     assert (vocoder.hop, vocoder.lag) == (256, 3258)
     assert 20 * vocoder.hop - int(marked.min()) == int(marked.max()) + 1 - 21 * vocoder.hop == vocoder.lag
+
+
+def test_speech_begins_anywhere(engine: Engine) -> None:
+    """What is decoded from a later cursor on is a slice of the whole, at or before the cursor, with nothing else."""
+    decoder, speaker = engine.model.hifigan_decoder, engine.xtts._speakers.speaker("")
+    latents = torch.randn(12, decoder.waveform_decoder.conv_pre.in_channels)
+
+    def heard(cursor: int) -> tuple[int, bytes]:
+        speech = xtts_speech.Speech(decoder, speaker.embedding, 1.0, cursor)
+        sounds = [sound for latent in (*latents.split(1), None) for sound in speech.push(latent)]
+        assert all(a.at + len(a.pcm) == b.at for a, b in pairwise(sounds))
+        return sounds[0].at, b"".join(sound.pcm.numpy().tobytes() for sound in sounds)
+
+    start, whole = heard(0)
+    assert start == 0
+    for cursor in (3300, 6400, 9402, 12_900):
+        at, rest = heard(cursor)
+        assert at <= cursor
+        assert at > 0 or cursor < 9402
+        assert rest == whole[4 * at :]
 
 
 # a function of the request -------------------------------------------------------------------------
@@ -680,9 +703,11 @@ def test_options_have_a_range(models: Path) -> None:
         knobs = Xtts.project(Voice()).knobs
     assert (knobs["temperature"], knobs["letter_ms"], knobs["top_k"]) == (0.2, 90.0, 50)
     for bad in ({"top_p": 7}, {"temperature": "warm"}, {"letter_ms": True}):
-        row = EngineSettings(models=str(models), options=bad)
-        with settings.override("xtts", row), pytest.raises(Unavailable, match=next(iter(bad))):
-            Xtts().warm_up()
+        (name,) = bad
+        with settings.override("xtts", EngineSettings(models=str(models), options=bad)):
+            assert Xtts.project(Voice()).knobs[name] in (0.85, 150.0)
+            with pytest.raises(Unavailable, match=name):
+                Xtts().warm_up()
 
 
 def test_torchaudio_without_its_extension() -> None:
