@@ -84,7 +84,7 @@ def xtts(folder: Path) -> Callable[[str], Iterator[Piece]]:
     from adapters.voices import xtts_load
 
     torch.set_num_threads(1)
-    model: Any = xtts_load.load(folder, "cpu")
+    model: Any = xtts_load.load(folder)
     speaker = next(iter(model.speaker_manager.speakers.values()))
 
     def speak(text: str) -> Iterator[Piece]:

@@ -113,6 +113,7 @@ async def _rows(name: str, budget: Budget, library: Mapping[str, float] | None) 
             (units, await speaker.told(rung, RUNG_S)) for units, rung in zip(descriptor.granularity, rungs, strict=True)
         ]
         rss = float(str(host.status().get("rss_mb") or 0.0))
+        grown, narrated_s = await speaker.narrated(rungs[-1], budget.narration_s)
         await host.close()
     first = median([told.first_ms for told in firsts])
     target, ratio_target = TARGETS.get(name, (None, None))
@@ -127,11 +128,17 @@ async def _rows(name: str, budget: Budget, library: Mapping[str, float] | None) 
             beside["load_ms"] + beside["first_ms"]),
         Row(f"{name}: memory of its process", "MB", rss, f"{whose}: its process", beside["rss_mb"]),
     ]  # fmt: skip
+    growth = f"{name}: memory gained in {narrated_s:.0f} s of narration after its first tenth"
+    rows.append(Row(growth, "MB", grown, "its process", rss))
     for units, told in ratios:
         name_ = f"{name}: render ratio at {units} {descriptor.unit.value}"
         aim = ratio_target if told.ratio == best else None
         rows.append(Row(name_, "×", told.ratio, f"{whose}: whole sentence", whole, aim))
     return rows
+
+
+NARRATION_MOST_S = 240.0
+"""Time for a narration: a slow engine has said enough by then."""
 
 
 class Speaker:
@@ -143,6 +150,18 @@ class Speaker:
         self._rate = rate
         self._knobs = knobs
         self._told = 0
+
+    async def narrated(self, rung: int, seconds: float) -> tuple[float, float]:
+        """(MB gained since a tenth of it, seconds of audio) of sentence after sentence."""
+        began, audio_s, early = time.monotonic(), 0.0, 0.0
+        while audio_s < seconds and time.monotonic() - began < NARRATION_MOST_S:
+            told = await self.told(rung, RUNG_S * 2)
+            audio_s += told.audio_ms / 1000.0
+            early = early or (self._rss() if audio_s > seconds / 10 else 0.0)
+        return self._rss() - early, audio_s
+
+    def _rss(self) -> float:
+        return float(str(self._host.status().get("rss_mb") or 0.0))
 
     async def told(self, rung: int, most_s: float) -> Told:
         """The sentence until `most_s` of audio or of time are over, each time a new one."""

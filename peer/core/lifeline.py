@@ -15,8 +15,9 @@ GRACE = 2.0
 """Times the longest of 95 in 100 silences: later than that is no jitter any more."""
 PATIENCE = 5.0
 """Times what the warm-up promised, before anything was measured: a first render also loads what the warm-up missed."""
-LEAST_MS = 2.0 * FRAME_MS
-"""Two frames: one until the question, one until the answer is looked at."""
+LEAST_MS = 3.0 * FRAME_MS
+"""Three frames: one until the question, one until the answer is looked at, one for a busy machine; what is missing
+meanwhile is held, and a far end conceals that."""
 
 
 class Lifeline:

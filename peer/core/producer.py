@@ -408,12 +408,14 @@ class Producer:
         than is its custom, or can never keep up.
         """
         pending = self._pending
-        if not self._clocked or pending is None or pending.due or self._left_ms() > self._margin_ms():
+        if not self._clocked or pending is None or pending.due:
             return None
-        if self.pace.strained and self._ring.depth < MARGIN_FRAMES * FRAME and pending.primed:
-            return "it renders slower than it plays"
         silent, grace = self._lifeline.silent_ms(n), self._lifeline.grace_ms(self._expected(pending))
-        return f"nothing came for {silent:.0f} ms" if grace is not None and silent > grace else None
+        late = grace is not None and silent > grace
+        slow = pending.primed and self._ring.depth < MARGIN_FRAMES * FRAME and self.pace.strained
+        if not (late or slow) or self._left_ms() > self._margin_ms():
+            return None
+        return f"nothing came for {silent:.0f} ms" if late else "it renders slower than it plays"
 
     def _left_ms(self) -> float:
         """What can be played before another engine must begin: to the last word that has not begun, else all."""
