@@ -132,14 +132,14 @@ class Spool:
             self._reels.pop(key, None)
 
     def _wait(self, reel: _Reel) -> AudioChunk:
-        return AudioChunk(EMPTY, self._rate, (), max(reel.at, 0), reel.state)
+        return AudioChunk(EMPTY, self._rate, (), max(reel.at, reel.start), reel.state)
 
     def _piece(self, reel: _Reel, pcm: Float, began: float, last: bool) -> AudioChunk:
         pcm = np.ascontiguousarray(pcm, np.float32)
         pcm.flags.writeable = False
         eos = last and reel.ended and not len(reel.rest)
         render_ms = 1000.0 * (time.monotonic() - began)
-        return AudioChunk(pcm, self._rate, reel.due(), max(reel.at, 0), reel.state, last, eos, render_ms)
+        return AudioChunk(pcm, self._rate, reel.due(), max(reel.at, reel.start), reel.state, last, eos, render_ms)
 
     def _reel(self, key: tuple[object, ...], request: Request) -> _Reel:
         """The sentence in progress if it stands exactly where the request begins, else begun anew."""

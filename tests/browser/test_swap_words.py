@@ -58,6 +58,7 @@ VOICES: Mapping[str, Json] = {
 """What the service calls a voice, and what it is called to espeak: the same one."""
 
 EMBEDDED, SERVICE = "espeak", "openai_speech"
+STOOD_IN = f"{EMBEDDED} speaks for {SERVICE}"
 WHOLE_S = 11.5
 """The text takes 9.2."""
 WORSE = 2
@@ -73,6 +74,8 @@ SNAP_S = 0.3
 """A pause lies so near to where the journal has it: the browser stretches and shortens."""
 QUIET, LOUD = 0.006, 0.02
 """Amplitudes of a pause and of speech."""
+PAUSE = 10**-2.5
+"""Share of the loudest frame's power under which one is a pause: 25 dB."""
 FRAME = RECORDED // 50
 EDGE = 5 * FRAME
 
@@ -97,7 +100,6 @@ class Take:
     journal: Sequence[Json]
     late: int = 0
     """How often the machine itself was."""
-    notices: str = ""
 
     def rows(self, kind: str, stage: str = "") -> list[Json]:
         return [row for row in self.journal if row["kind"] == kind and stage in ("", row["stage"])]
@@ -212,11 +214,19 @@ def there_and_back(caller: Caller) -> None:
 
 
 def there_and_dead(caller: Caller) -> None:
-    """To the service, whose process is killed in the middle of a clause of the second sentence."""
+    """To the service, whose process is killed in the middle of a clause, and again if it is back in no time."""
     await_word(caller, "early")
     choose(caller, SERVICE)
     await_word(caller, KILLED_AT)
-    os.kill(until(lambda: health(caller)["pid"], f"{SERVICE} runs"), signal.SIGKILL)
+    told_before = caller.find("notices").inner_text().count(STOOD_IN)
+
+    def dead() -> bool:
+        pid = health(caller)["pid"]
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        return caller.find("notices").inner_text().count(STOOD_IN) > told_before
+
+    until(dead, "somebody stands in, and the page says so")
 
 
 def health(caller: Caller) -> Json:
@@ -234,8 +244,7 @@ def told(caller: Caller, story: Callable[[Caller], None]) -> Take:
         story(caller)
         pcm = caller.recorded()
         caller.speech("idle")
-    notices = caller.find("notices").inner_text()
-    return Take(pcm, caller.hang_up(), witness.late, notices)
+    return Take(pcm, caller.hang_up(), witness.late)
 
 
 # where they are made ------------------------------------------------------------------------------
@@ -370,7 +379,6 @@ def test_the_words_go_on_when_the_engine_is_killed(open_page: OpenPage, studio: 
     take = studio.best(open_page, "en-gb", there_and_dead, studio.broken)
     wrong = studio.broken("en-gb", take)
     assert not wrong, wrong
-    assert f"{EMBEDDED} speaks for {SERVICE}" in take.notices
 
 
 # the voice ----------------------------------------------------------------------------------------
@@ -399,14 +407,23 @@ def test_a_persona_is_heard(open_page: OpenPage, studio: Studio, engine: str) ->
     caller = open_page(server=studio.server("en-gb"))
     caller.call()
     choose(caller, engine)
-    takes = {name: spoken(caller, engine, name) for name in PERSONAS}
-    plain, shares = takes.pop("plain"), {}
-    for name, turned in takes.items():
-        pace, pitched = PERSONAS[name]
-        shares[f"pace {pace:g}"] = math.log(length(plain) / length(turned)) / math.log(pace)
-        shares[f"{pitched:+g} st"] = semitones(pitch(plain), pitch(turned)) / pitched
-    print(f"{engine}: shares of the change asked for: {shares}")
+    for _ in range(2):
+        with Witness() as witness:
+            shares = responses({name: spoken(caller, engine, name) for name in PERSONAS})
+        print(f"{engine}: shares of the change asked for: {shares}; the machine was late {witness.late} times")
+        if min(shares.values()) >= LEAST or not witness.late:
+            break
     assert min(shares.values()) >= LEAST, shares
+
+
+def responses(takes: Mapping[str, Pcm]) -> dict[str, float]:
+    """Shares, in equal ratios, of what the personas changed."""
+    plain, shares = takes["plain"], {}
+    for name, (pace, pitched) in PERSONAS.items():
+        if name != "plain":
+            shares[f"pace {pace:g}"] = math.log(length(plain) / length(takes[name])) / math.log(pace)
+            shares[f"{pitched:+g} st"] = semitones(pitch(plain), pitch(takes[name])) / pitched
+    return shares
 
 
 def spoken(caller: Caller, engine: str, persona: str) -> Pcm:
@@ -426,10 +443,9 @@ def spoken(caller: Caller, engine: str, persona: str) -> Pcm:
 
 
 def length(pcm: Pcm) -> int:
-    """Samples from the first loud one to the last."""
-    loud = np.flatnonzero(np.abs(pcm) > LOUD)
-    assert len(loud), "nothing was heard"
-    return int(loud[-1] - loud[0])
+    """Frames that are speech: a hole that a late machine made is none."""
+    power = powers(pcm)
+    return int(np.count_nonzero(power > power.max() * PAUSE))
 
 
 def pitch(pcm: Pcm) -> float:
@@ -445,6 +461,11 @@ def semitones(before: float, after: float) -> float:
 
 
 def decibels(pcm: Pcm) -> float:
-    """Power of the frames that are speech: at most 25 dB under the loudest."""
-    power = np.mean(np.square(pcm[: len(pcm) // FRAME * FRAME].reshape(-1, FRAME), dtype=np.float64), axis=1)
-    return 10.0 * math.log10(float(np.mean(power[power > power.max() * 10**-2.5])))
+    """Power of the frames that are speech."""
+    power = powers(pcm)
+    return 10.0 * math.log10(float(np.mean(power[power > power.max() * PAUSE])))
+
+
+def powers(pcm: Pcm) -> npt.NDArray[np.float64]:
+    """Mean square of every whole frame."""
+    return np.mean(np.square(pcm[: len(pcm) // FRAME * FRAME].reshape(-1, FRAME), dtype=np.float64), axis=1)
