@@ -29,9 +29,11 @@ MOST_SEMITONES = 4.0
 """A voice moved further no longer sounds like anyone."""
 MOST_PACE = 4.0 / 3.0
 MOST_GAIN_DB = 12.0
-LEAST_SEMITONES = 0.3
-"""Less is not heard, and a knob that stays neutral costs nothing."""
-LEAST_RATIO = 1.03
+LEAST_SEMITONES = 1.5
+"""Less is within what two sentences of one voice differ by: correcting it would move the voice, not keep it."""
+LEAST_PACE = 1.12
+LEAST_GAIN = 1.15
+"""1.2 dB."""
 SILENT_DB = -100.0
 
 
@@ -135,6 +137,6 @@ def match(heard: Envelope | None, own: Envelope | None, voice: Voice) -> Match:
     gain = 10 ** (min(max(loud_db, -MOST_GAIN_DB), MOST_GAIN_DB) / 20) / max(voice.prosody.volume, 0.1)
     return Match(
         0.0 if abs(semitones) < LEAST_SEMITONES else round(min(max(semitones, -MOST_SEMITONES), MOST_SEMITONES), 2),
-        1.0 if max(pace, 1 / pace) < LEAST_RATIO else round(min(max(pace, 1 / MOST_PACE), MOST_PACE), 3),
-        1.0 if max(gain, 1 / gain) < LEAST_RATIO else round(gain, 3),
+        1.0 if max(pace, 1 / pace) < LEAST_PACE else round(min(max(pace, 1 / MOST_PACE), MOST_PACE), 3),
+        1.0 if max(gain, 1 / gain) < LEAST_GAIN else round(gain, 3),
     )

@@ -12,11 +12,12 @@ from .chronicle import Chronicle
 from .chunk import AudioChunk, Request, Ticket, fault_of
 from .descriptor import MarkerQuality
 from .drift import Correction, DriftGuard
-from .envelope import Envelope, Match, match, measure
+from .envelope import Match
 from .frame import Provenance
 from .lifeline import Lifeline
 from .machines import HEALTH, Health, HealthEvent, Machine
 from .marks import Mark, Marks
+from .matching import Matching
 from .messages import voice_of
 from .pace import Ask, Cost
 from .pcm import FADE, FRAME, FRAME_MS, RATE, as_float
@@ -41,14 +42,10 @@ RESERVE = 4 * FRAME
 CLAUSE = 8
 """Words of one window where an engine does not say where its words lie: a swap waits for the window's end, and what
 is lost from sight in a cut is a clause at most."""
-TAIL = 2 * RATE
-"""Samples of what was said last that show how a voice sounds: enough voiced windows for a median."""
 MARGIN_FRAMES = 2
 """Beside what a stand-in takes: one frame until somebody looks, one that is being read."""
 LETTER_MS = 15.0
 """A letter at pace 1 takes four times as long; abbreviations and letters that are not said are allowed for."""
-LEAST_LETTERS = 12
-"""Letters between two marks that make a pace."""
 
 
 class Verdict(Enum):
@@ -89,8 +86,7 @@ class Producer:
         self._text_at = 0
         self._tuned = 0
         self._lifeline = Lifeline()
-        self._matches: dict[str, Match] = {setting.adapter: Match()}
-        """Per engine what keeps the voice's envelope; the engine that began is the measure."""
+        self._matching = Matching(cast, ring, marks, setting.adapter)
 
     # what others ask ------------------------------------------------------------------------
 
@@ -382,20 +378,7 @@ class Producer:
     @property
     def match(self) -> Match:
         """What the engine in force changes to sound like the one before it."""
-        return self._matches.get(self.setting.adapter, Match())
-
-    def heard(self) -> Envelope | None:
-        """How the last two seconds sounded, heard or about to be."""
-        letters_s = self._marks.letters_s(self._ring.written - TAIL, LEAST_LETTERS)
-        return measure(as_float(self._ring.last(TAIL)), RATE, letters_s)
-
-    def _matched(self, setting: Setting) -> None:
-        """Another engine keeps the envelope; another voice is meant to sound otherwise."""
-        if setting.voice != self.setting.voice:
-            self._matches = {setting.adapter: Match()}
-        elif setting.adapter not in self._matches:
-            own = self._cast.envelope(setting.adapter)
-            self._matches[setting.adapter] = match(self.heard() if own else None, own, setting.voice)
+        return self._matching.of(self.setting.adapter)
 
     def _expected(self, pending: Pending) -> float:
         """ms that the chunk should take; 0 if nobody knows."""
@@ -446,7 +429,7 @@ class Producer:
     def use(self, n: int, setting: Setting) -> None:
         """From now on `setting` is in force; called between two chunks."""
         changed = setting.adapter != self.setting.adapter
-        self._matched(setting)
+        self._matching.change(self.setting, setting)
         self.setting = setting
         if changed:
             self._lifeline = Lifeline()

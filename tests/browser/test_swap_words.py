@@ -6,6 +6,7 @@ which engine spoke where. What the recogniser misses by itself is known from the
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -222,8 +223,9 @@ def there_and_dead(caller: Caller) -> None:
 
     def dead() -> bool:
         pid = health(caller)["pid"]
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
         return caller.find("notices").inner_text().count(STOOD_IN) > told_before
 
     until(dead, "somebody stands in, and the page says so")
@@ -290,7 +292,7 @@ class Studio:
             server = self.server(voice)
             before = set(server.journal.iterdir())
             body = posted(server, "say", {"text": TEXT})
-            kept = until(lambda: set(server.journal.iterdir()) - before, "a journal of what was said").pop()
+            kept = until(lambda: set(server.journal.iterdir()) - before or None, "its journal").pop()
             server.await_record(kept.stem, "end")
             pcm = np.frombuffer(body[WAV_HEADER:], "<i2").astype(np.float32) / 32768.0
             self._plain[voice] = Take(pcm, server.records(kept.stem))
