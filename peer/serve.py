@@ -94,7 +94,8 @@ async def serve(config: Config, ready: Ready, stop: asyncio.Event | None = None)
 
 
 async def _begin(board: Switchboard, ready: Callable[[], None]) -> None:
-    await _warm(board.engines, board.defaults.adapter)
+    """The engine of new calls, and the one that is always there to stand in."""
+    await _warm(board.engines, *dict.fromkeys((board.defaults.adapter, *board.engines.fallback()[-1:])))
     ready()
 
 
@@ -170,15 +171,16 @@ def _address(runner: web.AppRunner, config: Config) -> str:
     return f"{config.scheme}://{shown}:{port}/{fragment}"
 
 
-async def _warm(engines: Engines, adapter: str) -> None:
-    """The default voice, the ear and a first connection, so that no caller pays for them."""
+async def _warm(engines: Engines, *adapters: str) -> None:
+    """The engines, the ear and a first connection, so that no caller pays for them."""
     started = start_ear()
     if started.ear is not None:
         started.ear.close()
-    try:
-        await engines.warm(adapter)
-    except (AdapterError, Refusal) as fault:
-        log.error("%s cannot speak: %s. Calls are taken, their text is kept until it can.", adapter, fault)
+    for adapter in adapters:
+        try:
+            await engines.warm(adapter)
+        except (AdapterError, Refusal) as fault:
+            log.error("%s cannot speak: %s. Calls are taken, their text is kept until it can.", adapter, fault)
     await _dummy_call()
     gc.collect()
     gc.freeze()
