@@ -14,6 +14,7 @@ import numpy as np
 
 from adapters.base import TTSAdapter, nearest
 from adapters.voices.tone import Tone
+from peer.core.cast import Renders
 from peer.core.chunk import AudioChunk, Knobs, Request
 from peer.core.descriptor import Descriptor
 from peer.core.envelope import Envelope
@@ -143,6 +144,8 @@ class ModelCast:
     def stand_ins(self, name: str, accent: str) -> tuple[str, ...]:
         return tuple(other for other, engine in self.engines.items() if other != name and engine.stands_in)
 
-    def prior(self, name: str) -> tuple[float, float] | None:
+    def prior(self, name: str) -> Renders:
         engine = self.engines[name]
-        return (WARM_MS, engine.cost.overhead_ms + engine.cost.ratio * WARM_MS) if engine.warmed else None
+        least = engine.adapter.describe().rungs_ms()[0]
+        cost = engine.cost
+        return tuple((ms, cost.overhead_ms + cost.ratio * ms) for ms in (least, WARM_MS) if engine.warmed)

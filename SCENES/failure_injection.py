@@ -12,7 +12,6 @@ import signal
 from itertools import pairwise
 
 from adapters import registry
-from peer.core.descriptor import MarkerQuality
 
 from . import shapes
 from .caller import Caller
@@ -33,8 +32,6 @@ ILL_MS = 4000.0
 """How long the fault lasts: longer than any buffer."""
 LONG_S = 120.0
 """For a narration of a minute, or for a worker to be back."""
-SHAPES = tuple(shape for shape in shapes.ALWAYS if shape is not shapes.blind_clicks)
-"""The blind detector knows one voice; where two meet it hears the other one."""
 
 
 def play(stage: Stage) -> Performance:
@@ -54,11 +51,8 @@ def _act(stage: Stage, fault: str, at_ms: float) -> Performance:
     theatre.run(at_ms + ILL_MS + 1500.0)
     theatre.say(narration(1, stage.seed + 1))
     take = theatre.until_quiet().take()
-    sure = model.adapter.describe().words is not MarkerQuality.ESTIMATED
-    always = SHAPES if sure else tuple(shape for shape in SHAPES if shape is not shapes.text_oracle)
     judged = (
-        *(shape(take) for shape in always),
-        *(() if sure else (clauses(take),)),
+        *(shape(take) for shape in shapes.ALWAYS),
         went_on(take, fault),
         came_back(take, stage.engine),
     )
@@ -110,19 +104,6 @@ def every_word(take: Take) -> Finding:
     lost = [row for row in take.of("swap") if row.get("reason") in ("stall", "fault")]
     faults = [f"{again} words said again for {len(lost)} changes"] if again > len(lost) + 1 else []
     return found("every_word", faults, words=len(set(starts)), again=again, changes=len(lost))
-
-
-def clauses(take: Take) -> Finding:
-    """Where words are estimates: none is missing, and at a change at most a clause of eight is begun again."""
-    asked = sum(len(text.split()) for text in take.texts.values())
-    said = [(str(row["utterance"]), number(row, "from")) for row in take.of("word")]
-    order = sorted(set(said), key=said.index)
-    back = [order.index(b) - order.index(a) for a, b in pairwise(said)]
-    changes = sum(row.get("stage") == "swap" for row in take.of("swap"))
-    faults = [] if len(order) == asked else [f"{len(order)} of {asked} words"]
-    if sum(step <= 0 for step in back) > changes or min(back, default=0) < -8:
-        faults.append(f"words said again {sum(step <= 0 for step in back)} times, {-min(back, default=0)} words back")
-    return found("clauses", faults, words=len(order), changes=changes)
 
 
 def went_on(take: Take, fault: str) -> Finding:

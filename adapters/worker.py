@@ -34,8 +34,8 @@ PRIOR_TEXT = "One two three four five six."
 PRIOR_NUMBERS = "1, 2, 3, 4, 5, 6."
 """What a voice without English is tried with: every language has words for it."""
 PRIOR_MS = 400
-"""What is rendered once before READY: it measures the speed and touches every page the first call needs."""
-
+"""What is rendered before READY, after the smallest chunk twice: the first touches every page the first call needs, the
+other two tell what a call costs and what its audio costs."""
 
 MOST_SAID = 200
 """Characters of a library's own words inside a sentence of ours; ten times that where they stand alone."""
@@ -168,26 +168,34 @@ def is_starved(error: Exception) -> bool:
     return not isinstance(error, AdapterError) and sandbox.full(sandbox.inherited().memory_mb)
 
 
-def _prior(adapter: TTSAdapter) -> list[float] | None:
-    """[audio_ms, render_ms] of one small render; None where the voice has no words for what is tried."""
+def _prior(adapter: TTSAdapter) -> list[list[float]]:
+    """[audio_ms, render_ms] of a small and of a longer render; none where the voice has no words for what is tried."""
+    from peer.core.errors import Unspeakable
+
+    descriptor = adapter.describe()
+    least = descriptor.rungs_ms()[0]
+    try:
+        _timed(adapter, 0, least)
+        return [_timed(adapter, number, ms) for number, ms in enumerate(sorted({least, float(PRIOR_MS)}), 1)]
+    except Unspeakable as error:
+        log.warning("warm-up: %s", error)
+        return []
+
+
+def _timed(adapter: TTSAdapter, number: int, ms: float) -> list[float]:
+    """[audio_ms, render_ms] of the beginning of a sentence. Raises AdapterError."""
     from adapters.base import nearest
     from peer.core.chunk import Request, Ticket
-    from peer.core.errors import Unspeakable
     from peer.core.voice import Voice
 
     descriptor = adapter.describe()
     english = not descriptor.languages or any(tag.lower().startswith("en") for tag in descriptor.languages)
-    wanted = round(descriptor.sample_rate * PRIOR_MS / 1000)
-    units = round(PRIOR_MS / descriptor.unit_ms)
-    knobs = nearest(adapter, Voice()).knobs
     text = PRIOR_TEXT if english else PRIOR_NUMBERS
+    wanted, units = round(descriptor.sample_rate * ms / 1000), max(1, round(ms / descriptor.unit_ms))
+    knobs = nearest(adapter, Voice()).knobs
     began = time.monotonic()
-    request = Request(Ticket(0, 0), adapter.name, "prior", text, 0, wanted, units, knobs, 1)
-    try:
-        audio_ms = sum(chunk.duration_ms for chunk in adapter.render(request))
-    except Unspeakable as error:
-        log.warning("warm-up: %s", error)
-        return None
+    request = Request(Ticket(0, 0), adapter.name, f"prior {number}", text, 0, wanted, units, knobs, 1)
+    audio_ms = sum(chunk.duration_ms for chunk in adapter.render(request))
     return [audio_ms, 1000.0 * (time.monotonic() - began)]
 
 

@@ -21,8 +21,9 @@ from adapters.shelf_folder import shown_size
 
 from . import config as configuration
 from . import guard
+from .core.cast import Renders
 from .core.errors import AdapterError, Refusal
-from .engines import Engines
+from .engines import Engines, renders
 
 WARM_S = 90.0
 """For one engine to become ready in `doctor`: the largest model loads in a minute from a cold disk."""
@@ -286,14 +287,12 @@ async def _engine(engines: Engines, name: str) -> Line:
     finally:
         await engines.host(name).close()
     limit = f", memory up to {_limit_mb(name)} MB" if _limit_mb(name) else ""
-    return GOOD, f"{name}: ready, network {status.get('sandbox')}{limit}{_speed(status.get('prior'))}"
+    return GOOD, f"{name}: ready, network {status.get('sandbox')}{limit}{_speed(renders(status.get('prior')))}"
 
 
-def _speed(prior: object) -> str:
-    """What the first small render says; a first render is slower than those that follow."""
-    if not isinstance(prior, list | tuple) or len(prior) != 2 or not prior[0]:
-        return ""
-    return f", its first {prior[0]:.0f} ms took {prior[1]:.0f} ms"
+def _speed(prior: Renders) -> str:
+    """What the shortest render says; a first one is slower than those that follow."""
+    return f", its first {prior[0][0]:.0f} ms took {prior[0][1]:.0f} ms" if prior and prior[0][0] else ""
 
 
 def _shelf(name: str) -> Iterator[Line]:

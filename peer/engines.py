@@ -14,6 +14,7 @@ from adapters import registry
 from adapters.base import Honour, Projection, TTSAdapter, nearest
 
 from .calibration import calibrated
+from .core.cast import Renders
 from .core.chunk import Knobs, Request, Ticket
 from .core.descriptor import Descriptor
 from .core.envelope import Envelope
@@ -48,7 +49,7 @@ class Engines:
         self._make: HostMaker = make or ProcessHost
         self._hosts: dict[str, EngineHost] = {}
         self._descriptors: dict[str, Descriptor] = {}
-        self._measured: dict[str, tuple[float, float]] = {}
+        self._measured: dict[str, Renders] = {}
         """Engine → what its last probe took: newer than its warm-up."""
         self._probes = 0
         self._envelopes: dict[str, Envelope | None] = {}
@@ -103,12 +104,11 @@ class Engines:
             if getattr(voice, part, None) != getattr(persona.voice, part, None):
                 raise
 
-    def prior(self, name: str) -> tuple[float, float] | None:
+    def prior(self, name: str) -> Renders:
         if name in self._measured:
             return self._measured[name]
         host = self._hosts.get(name)
-        found = host.status().get("prior") if host is not None else None
-        return (float(found[0]), float(found[1])) if isinstance(found, list | tuple) and len(found) == 2 else None
+        return renders(host.status().get("prior")) if host is not None else ()
 
     def envelope(self, name: str) -> Envelope | None:
         return self._envelopes.get(name)
@@ -159,8 +159,9 @@ class Engines:
                     audio_ms += chunk.duration_ms
         except TimeoutError as fault:
             raise Stalled(f"{name}: no answer to a probe in {PROBE_S:g} s") from fault
-        self._measured[name] = (audio_ms, 1000.0 * (loop.time() - began))
-        return self._measured[name]
+        took = audio_ms, 1000.0 * (loop.time() - began)
+        self._measured[name] = (took,)
+        return took
 
     def health(self) -> dict[str, object]:
         return {name: dict(host.status()) for name, host in self._hosts.items()}
@@ -188,6 +189,14 @@ class Engines:
     async def close(self) -> None:
         for host in self._hosts.values():
             await host.close()
+
+
+def renders(prior: object) -> Renders:
+    """What a worker said of its warm-up: pairs of milliseconds, or one pair alone; what is neither is nothing."""
+    found = prior if isinstance(prior, list | tuple) else ()
+    pairs = [found] if len(found) == 2 and all(isinstance(item, int | float) for item in found) else found
+    numbers = [pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]
+    return tuple((float(a), float(b)) for a, b in numbers if isinstance(a, int | float) and isinstance(b, int | float))
 
 
 def speaks(descriptor: Descriptor, accent: str) -> bool:

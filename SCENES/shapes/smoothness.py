@@ -122,8 +122,26 @@ def blind_scores(pcm: Wide) -> Wide:
     return scores
 
 
+def _meetings(frames: tuple[Sent, ...], chunks: Mapping[int, Chunk]) -> list[int]:
+    """Indices of the frames in which another engine begins, and of their neighbours: the window of a score."""
+    speakers = [{chunks[part.chunk].adapter for part in frame.parts if part.chunk in chunks} for frame in frames]
+    known = [speaker for speaker in speakers if speaker]
+    if len(set().union(*known)) < 2:
+        return []
+    found_at: set[int] = set()
+    last: set[str] = set()
+    for i, speaker in enumerate(speakers):
+        if last and speaker and speaker != last:
+            found_at |= {i - 1, i, i + 1}
+        last = speaker or last
+    return sorted(i for i in found_at if 0 <= i < len(frames))
+
+
 def blind_clicks(take: Take) -> Finding:
-    """Nowhere does a sample come that nothing before it foretold, unless the engine itself spoke it so (a plosive)."""
+    """Nowhere does a sample come that nothing before it foretold, unless the engine itself spoke it so (a plosive).
+
+    Where two engines meet, one is no measure of the other: those frames are left to `clicks`, which knows the place.
+    """
     known, chunks = sentences(take), take.chunks()
     faults: list[str] = []
     worst = 0.0
@@ -135,6 +153,7 @@ def blind_clicks(take: Take) -> Finding:
         own = np.pad(blind_scores(np.concatenate([_intended(frame, known, chunks) for frame in frames])), 1)
         most = np.maximum(UNPREDICTED, OWN * np.maximum(np.maximum(own[:-2], own[1:-1]), own[2:]))
         worst = max(worst, float((heard * UNPREDICTED / most).max(initial=0.0)))
+        most[_meetings(frames, chunks)] = np.inf
         sudden = np.flatnonzero(heard > most)
         faults += [f"frame {frames[i].n}: {heard[i]:.0f}, where {most[i]:.0f} is speech" for i in sudden]
     return found("blind_clicks", faults, largest=round(worst, 1), most=UNPREDICTED)

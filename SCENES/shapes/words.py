@@ -16,6 +16,8 @@ from .figures import Finding, found
 
 WORD = re.compile(r"\S*[^\W_]\S*")
 """A written word: what stands between blanks and has a letter or a digit in it."""
+DOUBTED = 3
+"""Words that may be said again where their places are estimates: a fifth of a clause of eight, and the cut one."""
 
 
 class Fate(Enum):
@@ -29,13 +31,14 @@ class Fate(Enum):
 
 @dataclass(slots=True)
 class Reading:
-    """How far one utterance has been read. `repeat`: the word that was cut may come once more."""
+    """How far one utterance has been read. `repeat`: so many words back it may be begun again, once: what was cut."""
 
     text: str
     words: list[tuple[int, int]] = field(init=False)
     next: int = 0
     last_from: int = -1
-    repeat: bool = False
+    repeat: int = 0
+    sure: bool = True
     fate: Fate = Fate.UNSAID
 
     @property
@@ -56,11 +59,11 @@ class Reading:
         """A word sounds at source character `start`; what is wrong with that, or None."""
         index = self.index(start)
         going_on = index == self.next - 1 and start > self.last_from
-        again = index == self.next - 1 and self.repeat
+        again = self.next - self.repeat <= index < self.next
         self.last_from = start
         if index == self.next or going_on or again:
-            self.repeat = self.repeat and not again and index != self.next
-            self.next = max(self.next, index + 1)
+            if again or index == self.next:
+                self.repeat, self.next = 0, index + 1
             return None
         lost = self.next
         self.next = max(self.next, index + 1)
@@ -70,13 +73,20 @@ class Reading:
 
     def again(self, source: int, far: bool) -> None:
         """A resume at source character `source`: the word that was cut may come once more."""
-        self.repeat = True
+        self.cut()
         if far:
             self.next = min(self.next, max(self.index(source), 0))
 
+    def cut(self) -> None:
+        """Speech broke off: the word under way may come once more."""
+        self.repeat = min(self.next, 1 if self.sure else DOUBTED)
+
 
 def text_oracle(take: Take) -> Finding:
-    """None lost, none doubled; after a resume or a forced hand-over at most the cut word comes twice."""
+    """None lost, none doubled; after a resume or a forced hand-over at most the cut word comes twice.
+
+    Where the words' places are estimates, as many as `DOUBTED`: what surely was not over is said again.
+    """
     readings = {name: Reading(text) for name, text in take.texts.items()}
     faults: list[str] = []
     heard = 0
@@ -86,6 +96,8 @@ def text_oracle(take: Take) -> Finding:
         if row.get("kind") == "word":
             heard += 1
             reading = readings.get(str(row.get("utterance")))
+            if reading is not None:
+                reading.sure = row.get("sure") is not False
             fault = "a word of no utterance" if reading is None else reading.hear(number(row, "from"))
             if fault is not None:
                 faults.append(f"{row.get('utterance')} at frame {row.get('frame')}: {fault}")
@@ -120,7 +132,7 @@ def _declare(row: Row, readings: dict[str, Reading], far: bool, gone: set[object
             gone.add(row.get("adapter"))
         case "swap" if row.get("stage") == "swap" and row.get("adapter_from") in gone:
             for reading in every:
-                reading.repeat = reading.next > 0
+                reading.cut()
 
 
 def _turn(readings: Iterable[Reading], before: Fate, after: Fate) -> None:

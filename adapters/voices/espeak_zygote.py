@@ -409,7 +409,7 @@ def main(library: str, home: str) -> int:
         "version": lib.espeak_Info(None).decode(),
         "sample_rate": rate,
         "warm_ms": 1000.0 * (time.monotonic() - began),
-        "prior": speed,
+        "prior": [speed],
         "sandbox": level,
     }
     wire.sendall(framing.encode(Kind.READY, 0, ready))

@@ -12,6 +12,9 @@ from .descriptor import Descriptor
 from .envelope import Envelope
 from .voice import Voice
 
+Renders = tuple[tuple[float, float], ...]
+"""(audio_ms, render_ms) each; of different lengths, so that they tell a call's cost from its audio's."""
+
 
 class Cast(Protocol):
     """Cold: asking loads nothing."""
@@ -38,6 +41,6 @@ class Cast(Protocol):
         """Engines that are warm and may speak for `name` in that language, the best first."""
         ...
 
-    def prior(self, name: str) -> tuple[float, float] | None:
-        """(audio_ms, render_ms) of the engine's warm-up, or None: the first guess of its speed."""
+    def prior(self, name: str) -> Renders:
+        """What the engine's warm-up rendered, nothing if it did not: the first guess of its speed."""
         ...

@@ -12,10 +12,18 @@ from .cast import Cast
 from .chronicle import Chronicle
 from .machines import SWAP, Machine, Swap, SwapEvent
 from .messages import Mode
+from .pcm import FRAME_MS
 from .producer import Producer
 from .timeline import Record
 from .voice import Voice
 from .wish import Setting, Settled, Wish, Wishes
+
+PUT_OFF = 50
+"""Frames that a wish waits at most until the buffer carries the new engine: a second, after that a hole is better."""
+STOCK_MS = 2000.0
+"""Most that is laid in for it: an engine that takes longer to begin has its hole."""
+WORD_MS = 500.0
+"""Beyond what is needed, for the word that is cut off: a long one."""
 
 
 class Why(StrEnum):
@@ -44,6 +52,8 @@ class Changeover:
         """Of the stand-in while there is one, else of the wish."""
         self._since = 0
         """Chunks that had been asked for when the stand-in came."""
+        self._put_off: int | None = None
+        """The frame since which the wish waits for the buffer."""
 
     @property
     def absent(self) -> str | None:
@@ -57,6 +67,11 @@ class Changeover:
         """The engine that must be warmed; None when nothing waits for one."""
         wish = self.wishes.wanted
         return wish.setting.adapter if wish is not None and self.swap.state is Swap.PREPARING else None
+
+    @property
+    def put_off(self) -> bool:
+        """A wish waits for the buffer; it is looked at again at every frame."""
+        return self._put_off is not None
 
     def take_settled(self) -> list[Settled]:
         """Wishes that ended since the last call."""
@@ -73,6 +88,7 @@ class Changeover:
         if overtaken is not None:
             self._settle(overtaken.version, "superseded", n)
         self.swap.fire(SwapEvent.REQUESTED)
+        self._put_off = None
         self._log.note(Record.CONFIG, n, "requested", version=wish.version, **wish.setting.to_wire())
         if adapter == self._producer.setting.adapter:
             self.swap.fire(SwapEvent.READY)
@@ -142,14 +158,17 @@ class Changeover:
             self.recovered(n, self.preferred.adapter)
         wish = self.wishes.wanted
         if wish is None or self.swap.state is not Swap.ARMED:
+            self._producer.stock_ms, self._put_off = 0.0, None
             return
         old, new = self._producer.setting, wish.setting
         audible = (old.adapter, old.voice) != (new.adapter, new.voice)
         forced = self._producer.failed and old.adapter != new.adapter
-        if self._producer.committed and not forced:
+        short = audible and not (silent or forced) and self._short(n, new)
+        if (self._producer.committed and not forced) or short:
             return
         if audible and self._producer.in_sentence and not self._producer.hand_over(forced):
             return
+        self._producer.stock_ms, self._put_off = 0.0, None
         self.wishes.take()
         self.swap.fire(SwapEvent.HANDED_OVER)
         self._producer.use(n, new)
@@ -161,6 +180,14 @@ class Changeover:
         self._settle(wish.version, "done", n, chunk=self._producer.chunks)
         if silent or not audible:
             self.blended(n)
+
+    def _short(self, n: int, new: Setting) -> bool:
+        """The buffer would run out before `new` has said anything: the old engine lays in more, for a while."""
+        need = min(self._producer.entry_ms(new), STOCK_MS)
+        self._producer.stock_ms = need + WORD_MS
+        self._put_off = n if self._put_off is None else self._put_off
+        left = self._producer.left_ms
+        return self._producer.expecting and FRAME_MS <= left < need and n - self._put_off < PUT_OFF
 
     def _said_for_it(self) -> bool:
         """The stand-in has said the sentence that the preferred engine could not."""

@@ -277,6 +277,8 @@ class Orchestrator:
         if why is not None:
             self.producer.engine_failed(n, why)
             self.changeover.degrade(n, Why.STALL, why)
+        if self.changeover.put_off:
+            self._boundary(n)
 
     # what the outlet does -------------------------------------------------------------------
 
@@ -337,6 +339,7 @@ class Orchestrator:
         self.heard.sent(n, self.ring.read)
         for word in self.marks.pass_to(self.ring.read):
             span = {"utterance": word.utterance, "from": word.start, "to": word.end, "position": word.at}
+            span |= {} if word.sure else {"sure": False}
             self._log.note(Record.WORD, n, "word", **span)
         if self.script.several:
             mark = self.marks.at(self.heard.position(n, self.ring.read))

@@ -44,6 +44,18 @@ class Cost:
         expected = self.expect(audio_ms)
         if expected > 0:
             self._spread.append(min(render_ms / expected, HICCUP))
+        self.renders += 1
+        self._fit(audio_ms, render_ms)
+
+    def prime(self, renders: tuple[tuple[float, float], ...]) -> None:
+        """What is known before the first chunk, as (audio_ms, render_ms): it says nothing of the spread."""
+        if self._w:
+            return
+        for audio_ms, render_ms in renders:
+            if audio_ms >= FRAME_MS:
+                self._fit(audio_ms, render_ms)
+
+    def _fit(self, audio_ms: float, render_ms: float) -> None:
         keep = 1.0 - SMOOTHING
         self._w = keep * self._w + 1
         self._x = keep * self._x + audio_ms
@@ -51,8 +63,7 @@ class Cost:
         self._xx = keep * self._xx + audio_ms * audio_ms
         self._xy = keep * self._xy + audio_ms * render_ms
         sample = render_ms / audio_ms
-        self.ratio = sample if not self.renders else keep * self.ratio + SMOOTHING * sample
-        self.renders += 1
+        self.ratio = keep * self.ratio + SMOOTHING * sample if self.ratio else sample
         self._late.clear()
 
     def expect(self, audio_ms: float) -> float:
@@ -129,6 +140,11 @@ class Pace:
         return len(self.rungs_ms) - 1
 
     @property
+    def entry(self) -> float:
+        """The depth in ms that carries its first chunk: what another engine leaves it to begin with."""
+        return self.low(min(self.floor, self._cap))
+
+    @property
     def strained(self) -> bool:
         """Even the largest rung renders slower than it plays: only a simpler engine helps."""
         top = self.rungs_ms[-1]
@@ -170,14 +186,18 @@ class Pace:
         self._set(min(max(first, carried), self._cap), Move.START)
         self.low_latency = self.mode is Mode.LOW_LATENCY
 
-    def ask(self, depth_ms: float) -> Ask | None:
-        """What to ask for at this depth, or None: not now. Safe to poll every frame."""
+    def ask(self, depth_ms: float, stock_ms: float = 0.0) -> Ask | None:
+        """What to ask for at this depth, or None: not now. Safe to poll every frame.
+
+        `stock_ms`: a depth that the buffer shall reach whatever is comfortable; 0 for none.
+        """
         size = self.rungs_ms[self.rung]
         low = self._edge
         high = low + size + FRAME_MS
         if not self._clocked:
             return self._asked(self.rung, high) if depth_ms <= high else None
         trigger = low if self.mode is Mode.LOW_LATENCY else low + size / 2
+        trigger, high = max(trigger, stock_ms), max(high, stock_ms + size)
         if depth_ms > trigger + FRAME_MS:
             return None
         return self._asked(self._fitting(high - depth_ms), high)

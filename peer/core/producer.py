@@ -80,6 +80,8 @@ class Producer:
         self._sentences = 0
         self._sentence: Sentence | None = None
         self._pending: Pending | None = None
+        self.stock_ms = 0.0
+        """The depth that the buffer shall reach so that another engine can begin; 0: none waits."""
         self._dry = True
         self._starved = False
         """Text was missing when a chunk was due: an empty buffer is not the engine's fault."""
@@ -162,6 +164,7 @@ class Producer:
         self._pending = None
         self._dry = True
         self._starved = False
+        self.stock_ms = 0.0
 
     # asking an engine -----------------------------------------------------------------------
 
@@ -171,7 +174,7 @@ class Producer:
             return self._reissue()
         if self.failed:
             return None
-        ask = self.pace.ask(self.depth_ms)
+        ask = self.pace.ask(self.depth_ms, self.stock_ms)
         if ask is None or self._ring.room < SLACK * ask.ms * RATE / 1000:
             return None
         if self._sentence is None and not self._next_sentence(n, epoch, unheard):
@@ -396,17 +399,25 @@ class Producer:
         silent, grace = self._lifeline.silent_ms(n), self._lifeline.grace_ms(self._expected(pending))
         late = grace is not None and silent > grace
         slow = pending.primed and self._ring.depth < MARGIN_FRAMES * FRAME and self.pace.strained
-        if not (late or slow) or self._left_ms() > self._margin_ms():
+        if not (late or slow) or self.left_ms > self._margin_ms():
             return None
         return f"nothing came for {silent:.0f} ms" if late else "it renders slower than it plays"
 
-    def _left_ms(self) -> float:
+    @property
+    def left_ms(self) -> float:
         """What can be played before another engine must begin: to the last word that has not begun, else all."""
         mark = None
         if self._sentence is not None and self._sentence.sure:
             mark = self._marks.last_word(self._ring.read, self._ring.written - FADE)
         end = self._ring.written if mark is None else mark.at
         return (end - self._ring.read) * 1000.0 / RATE
+
+    def entry_ms(self, setting: Setting) -> float:
+        """What must be left so that `setting` begins without a hole, as far as anybody knows; 0 where nobody waits."""
+        if not self._clocked:
+            return 0.0
+        same = setting.adapter == self.setting.adapter
+        return (self.pace if same else tempo(self._cast, setting.adapter, setting.mode, True)).entry
 
     def _margin_ms(self) -> float:
         """How long before the end of what can be played a stand-in must be asked. Negative: there is none."""

@@ -12,9 +12,7 @@ from .pace import Cost, Pace
 
 def known(cast: Cast, adapter: str, cost: Cost) -> Cost:
     """`cost`, with what the engine's warm-up told where nothing was measured yet."""
-    prior = None if cost.renders else cast.prior(adapter)
-    if prior is not None:
-        cost.learn(*prior)
+    cost.prime(cast.prior(adapter))
     return cost
 
 

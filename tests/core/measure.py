@@ -76,3 +76,10 @@ def word_starts(theatre: Theatre, utterance: str | None = None) -> list[int]:
     """Source characters at which words began to sound."""
     events = [e.fields for e in theatre.of("word") if utterance in (None, e.fields["utterance"])]
     return [int(str(f["from"])) for f in events]
+
+
+def holes(theatre: Theatre) -> int:
+    """Frames inside speech in which no voice left."""
+    kinds = [heard.pull.kind for heard in theatre.frames]
+    voiced = [i for i, kind in enumerate(kinds) if kind is Kind.VOICE]
+    return sum(kind is not Kind.VOICE for kind in kinds[voiced[0] : voiced[-1] + 1])

@@ -12,13 +12,12 @@ import pytest
 
 from peer.core.chunk import AudioChunk, Request
 from peer.core.descriptor import Descriptor, MarkerQuality
-from peer.core.frame import Kind
 from peer.core.machines import Health
 from peer.core.messages import Mode
 from SCENES.engines import Cost, ModelEngine
 from SCENES.harness import Theatre
 
-from .measure import TEXT, clicks, word_starts
+from .measure import TEXT, clicks, holes, word_starts
 
 
 class Stalling(ModelEngine):
@@ -54,24 +53,22 @@ def reasons(theatre: Theatre) -> list[object]:
     return [event.fields["reason"] for event in theatre.of("swap") if event.stage == "swap"]
 
 
-def holes(theatre: Theatre) -> int:
-    """Frames between the first and the last of speech in which none left."""
-    kinds = [heard.pull.kind for heard in theatre.frames]
-    voiced = [i for i, kind in enumerate(kinds) if kind is Kind.VOICE]
-    return sum(kind is not Kind.VOICE for kind in kinds[voiced[0] : voiced[-1] + 1])
-
-
 @pytest.mark.parametrize("stalls", range(1, 9))
 @pytest.mark.parametrize("pieces", [0, 1])
 def test_a_stall_costs_neither_word_nor_frame(words: list[int], stalls: int, pieces: int) -> None:
-    """Whenever the engine falls silent, the other goes on with the next word before the buffer is empty."""
+    """Whenever the engine falls silent, the other goes on with the next word before the buffer is empty.
+
+    In the first two chunks the buffer is still shorter than the silence that proves a stall: there the word under
+    way may be said again, once.
+    """
     engine = Stalling(cost=Cost(20, 0.3), grain_ms=90.0, warmed=True)
     engine.stalls, engine.pieces = stalls, pieces
     theatre = stage(engine, mode=Mode.STEADY)
     theatre.say(TEXT, utterance="u")
     theatre.until_quiet()
     assert theatre.peer.setting.adapter == "b"
-    assert [word for word in word_starts(theatre) if word] == words[1:]
+    said = [word for word in word_starts(theatre) if word]
+    assert list(dict.fromkeys(said)) == words[1:] and len(said) - len(words[1:]) <= (stalls <= 2)
     assert not clicks(theatre) and holes(theatre) == 0
     assert reasons(theatre) == ["stall"]
 

@@ -89,6 +89,19 @@ def test_the_ratio_follows_the_newest() -> None:
     assert cost.renders == 41, "an empty render says nothing of speed"
 
 
+def test_a_warm_up_tells_a_call_from_its_audio() -> None:
+    """Two renders of different length: the cost of what lies between and beyond them follows."""
+    cost = Cost()
+    cost.prime(((80.0, 180.0 + 24.0), (0.0, 99.0), (400.0, 180.0 + 120.0)))
+    for ms in (40.0, 160.0, 800.0):
+        assert cost.expect(ms) == pytest.approx(180.0 + 0.3 * ms)
+        assert cost.p95(ms) == pytest.approx(cost.expect(ms)), "a warm-up says nothing of the spread"
+    assert cost.renders == 0
+    cost.learn(160.0, 228.0)
+    cost.prime(((160.0, 5000.0),))
+    assert cost.expect(160.0) == pytest.approx(228.0), "what was measured is not overwritten"
+
+
 # the band -----------------------------------------------------------------------------------
 
 

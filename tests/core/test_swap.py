@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from adapters.voices.tone import Tone
 from peer.core.chunk import AudioChunk, Request
+from peer.core.descriptor import Descriptor, MarkerQuality
 from peer.core.errors import Refusal
 from peer.core.frame import Kind
 from peer.core.machines import Health, Speech, Swap
@@ -17,7 +19,16 @@ from peer.core.pcm import FADE
 from SCENES.engines import Cost, ModelEngine
 from SCENES.harness import Theatre
 
-from .measure import CLICK, TEXT, clicks, jump, said, word_starts
+from .measure import CLICK, TEXT, clicks, holes, jump, said, word_starts
+
+
+class Guessed(Tone):
+    """It does not know where its words lie."""
+
+    @classmethod
+    def describe(cls) -> Descriptor:
+        return replace(super().describe(), markers={"word": MarkerQuality.ESTIMATED})
+
 
 COSTS = (Cost(1, 0.01), Cost(20, 0.6), Cost(100, 0.2), Cost(10, 0.3, 0.5))
 
@@ -177,6 +188,35 @@ def test_a_swap_while_paused(words: list[int]) -> None:
         theatre.resume()
         theatre.until_quiet()
         assert word_starts(theatre) == words and not clicks(theatre)
+
+
+@pytest.mark.parametrize("at_ms", range(900, 2100, 150))
+@pytest.mark.parametrize("words", ["exact", "estimated"])
+def test_an_engine_that_is_slow_to_begin_is_waited_for_by_the_buffer(at_ms: int, words: str) -> None:
+    """Its first chunk costs more than the buffer holds: the old engine lays in what it takes, and no longer."""
+    tone = Tone() if words == "exact" else Guessed()
+    slow = ModelEngine(cost=Cost(250, 0.2), warmed=True)
+    theatre = Theatre({"tone": ModelEngine(tone, Cost(5, 0.1), warmed=True), "b": slow})
+    theatre.say(TEXT)
+    theatre.run(at_ms)
+    theatre.configure(adapter="b")
+    theatre.run(3000)
+    assert theatre.peer.setting.adapter == "b" and theatre.peer.producer.stock_ms == 0
+    theatre.until_quiet()
+    assert holes(theatre) == 0 and not clicks(theatre)
+
+
+def test_the_wait_for_the_buffer_has_an_end() -> None:
+    """The old engine renders hardly faster than it plays, the new one takes seconds: after a second it is taken."""
+    engines = {"tone": ModelEngine(cost=Cost(0, 0.9), warmed=True), "b": ModelEngine(cost=Cost(1900), warmed=True)}
+    theatre = Theatre(engines)
+    theatre.say(TEXT)
+    theatre.run(1200)
+    theatre.configure(adapter="b")
+    theatre.run(500)
+    assert theatre.peer.setting.adapter == "tone"
+    theatre.run(1500)
+    assert theatre.peer.setting.adapter == "b"
 
 
 def test_while_silent_it_takes_effect_at_once() -> None:
