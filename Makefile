@@ -11,7 +11,9 @@ run: setup
 	@$(BIN)/python -m peer serve $(ARGS)
 
 test: setup
-	@$(BIN)/python -m pytest $(ARGS)
+	@if [ '$(ARGS)' ]; then exec $(BIN)/python -m pytest $(ARGS); fi; \
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not alone'; shared=$$?; \
+	$(BIN)/python -m pytest -m alone; alone=$$?; exit $$((shared | alone))
 
 setup: $(STAMP)
 

@@ -27,7 +27,7 @@ LIVE = 6
 COSTS = (Cost(1.0, 0.01), Cost(12.0, 0.25, 0.2), Cost(30.0, 0.7, 0.3))
 """Instant, middling, hardly fast enough: the point of the stop falls into every stage."""
 SHAPES = (
-    shapes.text_oracle, shapes.clicks, shapes.provenance, shapes.log_equals_pcm, shapes.monotonic,
+    shapes.text_oracle, shapes.clicks, shapes.provenance, shapes.log_equals_pcm, shapes.remade, shapes.monotonic,
     shapes.holes_declared, shapes.hard_stop, shapes.flushed, shapes.fast_reseed, shapes.zero_run,
 )  # fmt: skip
 

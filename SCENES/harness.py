@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -185,7 +185,7 @@ class Theatre:
             done = self._ledger.add(pull)
             if done is not None:
                 self.events.append(done)
-            pull = Pull(pull.n, pull.kind, pcm, pull.position, pull.spans)
+            pull = replace(pull, pcm=pcm)
         self.frames.append(Heard(pull, pcm))
         self.depths.append((n, self.peer.producer.depth_ms))
         self._after()

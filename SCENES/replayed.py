@@ -13,7 +13,7 @@ import numpy as np
 from peer.core.chunk import AudioChunk, Request
 from peer.core.pcm import EMPTY, Float
 from peer.core.rendering import regrown
-from peer.replay import request_of
+from peer.rerender import request_of
 
 from .shapes.figures import Finding, found
 from .take import Row, number

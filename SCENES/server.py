@@ -6,13 +6,14 @@ Knows no call.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+
+from peer.logbook import rows
 
 from . import audit
 from .shapes.figures import Finding, found
@@ -102,8 +103,7 @@ class Server:
 
     def log(self, session: str) -> tuple[Row, ...]:
         """The session's journal, read when it is over."""
-        text = (self.journal / f"{session}.jsonl").read_text()
-        return tuple(json.loads(line) for line in text.splitlines())
+        return tuple(rows(self.journal / f"{session}.jsonl"))
 
     def opened(self) -> list[str]:
         """What server or workers opened for writing, the journal's thread and its folder's making apart."""

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from peer.core.frame import Pull
+from peer.core.ledger import checksums
 from peer.core.pcm import FRAME, SILENCE, Float, Int16
 
 Row = Mapping[str, object]
@@ -186,8 +187,8 @@ def ledger(rows: Iterable[Row]) -> Iterator[tuple[Sent, int]]:
     for row in rows:
         if row.get("kind") != "frames":
             continue
-        sums, runs = row["crc32"], row["runs"]
-        assert isinstance(sums, Sequence) and isinstance(runs, Sequence)
+        sums, runs = checksums(row).tolist(), row["runs"]
+        assert isinstance(runs, Sequence)
         start = number(row, "from")
         at = -1
         for i, crc in enumerate(sums):

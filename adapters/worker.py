@@ -34,8 +34,11 @@ PRIOR_TEXT = "One two three four five six."
 PRIOR_NUMBERS = "1, 2, 3, 4, 5, 6."
 """What a voice without English is tried with: every language has words for it."""
 PRIOR_MS = 400
-"""What is rendered before READY, after the smallest chunk twice: the first touches every page the first call needs, the
-other two tell what a call costs and what its audio costs."""
+"""What is rendered before READY, after the smallest chunk twice: the first touches every page the first call needs,
+the other two tell what a call costs and what its audio costs.
+"""
+PRIOR_MOST_MS = 2000.0
+"""An engine whose first chunk takes longer is known well enough by it: nobody waits for two more."""
 
 MOST_SAID = 200
 """Characters of a library's own words inside a sentence of ours; ten times that where they stand alone."""
@@ -175,7 +178,9 @@ def _prior(adapter: TTSAdapter) -> list[list[float]]:
     descriptor = adapter.describe()
     least = descriptor.rungs_ms()[0]
     try:
-        _timed(adapter, 0, least)
+        cold = _timed(adapter, 0, least)
+        if cold[1] > PRIOR_MOST_MS:
+            return [cold]
         return [_timed(adapter, number, ms) for number, ms in enumerate(sorted({least, float(PRIOR_MS)}), 1)]
     except Unspeakable as error:
         log.warning("warm-up: %s", error)

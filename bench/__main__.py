@@ -27,6 +27,7 @@ MODULES = {
     "frame": "steps",
     "espeak": "engine",
     "append": "append",
+    "log": "log_size",
     "virtual": "virtual",
     "capacity": "capacity",
     "steady": "steady",

@@ -6,11 +6,12 @@ Knows no target beyond its own; beside it a stock track that stops at its next f
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from peer.logbook import rows
 
 from . import browser, server, wire
 from .budget import Budget
@@ -93,7 +94,7 @@ async def in_browser(ours: str, stock: str, budget: Budget) -> list[Row]:
 def from_journal(folder: Path) -> Iterator[int]:
     """For every barge-in: frames from it to the last voiced one that belongs to the speech it cut."""
     for path in sorted(folder.glob("*.jsonl")):
-        records = [json.loads(raw) for raw in path.read_text().splitlines()]
+        records = rows(path)
         kinds = dict(pair for record in records if record["kind"] == "frames" for pair in kinds_of(record))
         last = max(kinds, default=0)
         for record in records:

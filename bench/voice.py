@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters import registry, settings
+from adapters import registry, settings, spool
 from adapters.base import nearest
 from adapters.settings import EngineSettings
 from peer.core.chunk import Request, Ticket
@@ -59,6 +59,7 @@ async def measure(budget: Budget) -> list[Row]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synchrony-bench-"))) / name
         if name in MAKERS:
+            _say(f"{name}: making a model of {'a tiny' if tiny else 'the published'} size with random weights")
             await _run("bench.models", name, str(folder), *(["--tiny"] if tiny else []))
             row = EngineSettings(models=str(folder))
         else:
@@ -66,6 +67,11 @@ async def measure(budget: Budget) -> list[Row]:
         stack.enter_context(settings.override(name, row))
         library = await _library(name, folder)
         return await _rows(name, budget, library)
+
+
+def _say(text: str) -> None:
+    """What is going on, for whoever waits: minutes pass before the rows come."""
+    print(f"… {text}", file=sys.stderr, flush=True)
 
 
 async def _service(name: str, stack: AsyncExitStack) -> EngineSettings:
@@ -94,6 +100,7 @@ async def _run(module: str, *arguments: str) -> str:
 async def _library(name: str, folder: Path) -> dict[str, float] | None:
     if name not in LIBRARIES:
         return None
+    _say(f"{name}: its library's own way to the sentence")
     found: dict[str, float] = json.loads((await _run("bench.library", name, str(folder), TEXT)).splitlines()[-1])
     return found
 
@@ -106,6 +113,7 @@ async def _rows(name: str, budget: Budget, library: Mapping[str, float] | None) 
         began = time.monotonic()
         await host.start()
         ready_ms = 1000.0 * (time.monotonic() - began)
+        _say(f"{name}: ready after {ready_ms:.0f} ms; first audio, and every rung")
         speaker = Speaker(host, name, descriptor.sample_rate, dict(knobs))
         rungs = [round(units * descriptor.unit_ms * descriptor.sample_rate / 1000) for units in descriptor.granularity]
         firsts = [await speaker.told(rungs[0], 0.2) for _ in range(max(3, min(9, budget.renders // 20)))]
@@ -113,6 +121,7 @@ async def _rows(name: str, budget: Budget, library: Mapping[str, float] | None) 
             (units, await speaker.told(rung, RUNG_S)) for units, rung in zip(descriptor.granularity, rungs, strict=True)
         ]
         rss = float(str(host.status().get("rss_mb") or 0.0))
+        _say(f"{name}: a narration of {budget.narration_s:.0f} s, or {NARRATION_MOST_S:.0f} s of waiting")
         grown, narrated_s = await speaker.narrated(rungs[-1], budget.narration_s)
         await host.close()
     first = median([told.first_ms for told in firsts])
@@ -152,13 +161,14 @@ class Speaker:
         self._told = 0
 
     async def narrated(self, rung: int, seconds: float) -> tuple[float, float]:
-        """(MB gained since a tenth of it, seconds of audio) of sentence after sentence."""
-        began, audio_s, early = time.monotonic(), 0.0, 0.0
+        """(MB gained since a tenth is said and all is kept that may be, seconds of audio). NaN: too slow to tell."""
+        began, audio_s, early, before = time.monotonic(), 0.0, 0.0, self._told
         while audio_s < seconds and time.monotonic() - began < NARRATION_MOST_S:
             told = await self.told(rung, RUNG_S * 2)
             audio_s += told.audio_ms / 1000.0
-            early = early or (self._rss() if audio_s > seconds / 10 else 0.0)
-        return self._rss() - early, audio_s
+            settled = audio_s > seconds / 10 and self._told - before > spool.KEPT
+            early = early or (self._rss() if settled else 0.0)
+        return self._rss() - early if early else float("nan"), audio_s
 
     def _rss(self) -> float:
         return float(str(self._host.status().get("rss_mb") or 0.0))

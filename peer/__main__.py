@@ -1,4 +1,4 @@
-"""`python -m peer [serve|replay|voices|doctor]`: reads the command line and starts what it names.
+"""`python -m peer [serve|replay|sessions|voices|doctor]`: reads the command line and starts what it names.
 
 Knows no more than that; serve is the default.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from .core.errors import AdapterError, Refusal
 
-COMMANDS = ("serve", "replay", "voices", "doctor")
+COMMANDS = ("serve", "replay", "sessions", "voices", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _serve(given)
             case "replay":
                 return _replay(given)
+            case "sessions":
+                from .sessions_command import sessions
+
+                return sessions(given)
             case "voices":
                 from .commands import voices
 
@@ -61,7 +65,7 @@ def _serve(argv: Sequence[str]) -> int:
 
 def _replay(argv: Sequence[str]) -> int:
     from . import config as configuration
-    from .replay import main as replay_main
+    from .replay_command import main as replay_main
 
     configuration.use_engines(configuration.read({}))
     return replay_main(argv)

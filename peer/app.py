@@ -19,6 +19,7 @@ from .core.messages import MAX_MESSAGE, Configure, Say, decode, parse, voice_of
 from .core.voice import Voice
 from .core.wish import Setting
 from .gate import Gate, Rate, address_of, require_type, status_of
+from .history import History
 from .outlets import say_socket, say_wav, tap_wav
 from .session import Session
 from .switchboard import Switchboard
@@ -46,6 +47,7 @@ class Routes:
         self._says = Rate(config.limits.says_per_s, config.limits.says_burst)
         self._files = {path.name: path for path in WEB.iterdir() if path.suffix in TYPES}
         self._watchers: dict[str, int] = {}
+        self.history = History(config, board.engines, lambda: board.sessions > 0)
 
     def table(self) -> list[web.RouteDef]:
         return [
@@ -64,6 +66,9 @@ class Routes:
             web.post("/config", self.configure),
             web.post("/say", self.say),
             web.get("/say/ws", self.say_ws),
+            web.get("/sessions", self.sessions),
+            web.get("/sessions/{id}/timeline", self.timeline, allow_head=False),
+            web.get("/sessions/{id}/audio", self.session_audio, allow_head=False),
             web.get("/{name}", self.file),
         ]
 
@@ -215,6 +220,17 @@ class Routes:
             return False
         return True
 
+    # sessions that were ---------------------------------------------------------------------
+
+    async def sessions(self, request: web.Request) -> web.StreamResponse:
+        return _json({"sessions": await self.history.sessions()})
+
+    async def timeline(self, request: web.Request) -> web.StreamResponse:
+        return await self.history.timeline(request, request.match_info["id"])
+
+    async def session_audio(self, request: web.Request) -> web.StreamResponse:
+        return await self.history.audio(request, request.match_info["id"])
+
     # the control plane ----------------------------------------------------------------------
 
     async def configure_call(self, request: web.Request) -> web.StreamResponse:
@@ -296,5 +312,11 @@ def application(
     gate = Gate(config)
     app = web.Application(middlewares=[gate.middleware()], client_max_size=config.limits.body_bytes)
     app.on_response_prepare.append(gate.dress)
-    app.add_routes(Routes(config, board, capabilities).table())
+    routes = Routes(config, board, capabilities)
+    app.add_routes(routes.table())
+
+    async def close(app: web.Application) -> None:
+        routes.history.close()
+
+    app.on_cleanup.append(close)
     return app

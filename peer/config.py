@@ -54,6 +54,8 @@ class Limits:
     answers: int = _limit(256, "responses remembered per session for repeated ids")
     taps: int = _limit(4, "listeners of one call besides its own; each has a queue of two seconds")
     streams: int = _limit(4, "panels per call that follow its telemetry")
+    timelines: int = _limit(32, "logs that are read at once: each takes its turn on the two threads of the archive")
+    auditions: int = _limit(2, "logs that are spoken again at once: each asks as much of an engine as a call or two")
     stall_s: float = _limit(10.0, "a listener that takes nothing for so long has left without a word")
     shutdown_s: float = _limit(5.0, "for all calls to say goodbye before the process ends")
 
@@ -75,6 +77,14 @@ class Config:
     adapter: str = ""
     mode: Mode = Mode.LOW_LATENCY
     journal: str = "journal"
+    keep_chunks: bool = False
+    """What engines say that never say the same twice is kept beside the logs, so that a replay can play it."""
+    private: bool = False
+    """Logs hold lengths and digests instead of words."""
+    keep_days: float = 30.0
+    """Logs are removed so long after they were last written to; 0 keeps them."""
+    keep_mb: float = 2000.0
+    """What all logs together may take before the oldest go; 0 is without limit."""
     resume_after_s: float = 2.0
     """Quiet after a spoken barge-in until speech goes on by itself; 0 waits for the caller."""
     seed: int | None = None
@@ -111,8 +121,15 @@ def checked(config: Config) -> Config:
         path = getattr(config, name)
         if path and not Path(path).is_file():
             raise Refusal("missing", name.replace("_", "-"), "the file does not exist")
+    if config.keep_chunks and (config.private or not config.journal):
+        raise Refusal(
+            "contradiction", "keep-chunks", "it keeps speech beside logs: not with --private, nor without any"
+        )
     if not 0 <= config.resume_after_s <= 3600:
         raise Refusal("out_of_range", "resume-after", "give seconds up to an hour, 0 for never")
+    for name in ("keep_days", "keep_mb"):
+        if getattr(config, name) < 0:
+            raise Refusal("out_of_range", name.replace("_", "-"), "give 0 for no limit, or more")
     for name in ("models", "personas"):
         path = getattr(config, name)
         if path and Path(path).expanduser().exists() and not Path(path).expanduser().is_dir():
@@ -145,6 +162,10 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--adapter", help="engine of new calls")
     found.add_argument("--mode", choices=[m.value for m in Mode])
     found.add_argument("--journal", help="folder of the logs; empty for none")
+    found.add_argument("--keep-chunks", action="store_true", default=None, help="keep what no engine can say again")
+    found.add_argument("--private", action="store_true", default=None, help="logs without the words that were said")
+    found.add_argument("--keep-days", type=float, help="logs older than this go; 0 keeps them")
+    found.add_argument("--keep-mb", type=float, help="what all logs may take before the oldest go; 0 for no limit")
     found.add_argument("--resume-after", dest="resume_after_s", type=float, help="seconds of quiet; 0 waits")
     found.add_argument("--seed", type=int, help="every session starts from it (for comparisons)")
     found.add_argument("--dither", action="store_true", default=None)
@@ -215,8 +236,8 @@ _TABLES = ("engines",)
 _KNOWN = {f.name for f in fields(Config)} - {"limits"} | {"sessions"}
 _LISTS = ("ice_servers", "allow_hosts")
 _YES, _NO = (True, "1", "true", "yes", "on"), (False, "", "0", "false", "no", "off")
-_NUMBERS = {"port": int, "seed": int, "resume_after_s": float}
-_FLAGS = ("behind_proxy", "dither")
+_NUMBERS = {"port": int, "seed": int, "resume_after_s": float, "keep_days": float, "keep_mb": float}
+_FLAGS = ("behind_proxy", "dither", "private", "keep_chunks")
 
 
 def _build(values: Mapping[str, object]) -> Config:

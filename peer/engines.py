@@ -13,6 +13,7 @@ from functools import lru_cache
 from adapters import registry
 from adapters.base import Honour, Projection, TTSAdapter, nearest
 
+from . import fingerprint
 from .calibration import calibrated
 from .core.cast import Renders
 from .core.chunk import Knobs, Request, Ticket
@@ -162,6 +163,13 @@ class Engines:
         took = audio_ms, 1000.0 * (loop.time() - began)
         self._measured[name] = (took,)
         return took
+
+    async def facts(self, name: str) -> dict[str, object]:
+        """For the log: what its samples depend on, besides the requests."""
+        status, determinism = self.host(name).status(), self.descriptor(name).determinism.value
+        files = fingerprint.files(name)
+        digests = await asyncio.to_thread(fingerprint.digests, files) if files else {}
+        return {**fingerprint.facts(name, status, determinism), "digests": digests}
 
     def health(self) -> dict[str, object]:
         return {name: dict(host.status()) for name, host in self._hosts.items()}

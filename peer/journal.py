@@ -1,4 +1,4 @@
-"""The journal: one append-only file of JSON Lines per session, written by one thread of its own.
+"""The journal: one append-only, chained file of JSON Lines per session, written by one thread of its own.
 
 Knows no audio and no loop: `put` never blocks; when the disk is slower than life, or full, a gap is recorded.
 """
@@ -6,7 +6,8 @@ Knows no audio and no loop: `put` never blocks; when the disk is slower than lif
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
+import fcntl
 import logging
 import os
 import tempfile
@@ -15,13 +16,15 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
+from .discretion import discreet
+from .scribe import Scribe
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the records; a reader refuses what it does not know."""
 QUEUE = 20_000
 """Records that wait for the disk: minutes of a busy server."""
@@ -34,8 +37,11 @@ BATCH = 2000
 CLOSE_S = 5.0
 """For what waits to be written at the end; a disk that hangs must not keep the process."""
 
-Line = tuple[str, Mapping[str, object] | None]
+Entry = tuple[str, Mapping[str, object] | None]
 """A session's name and a record; None closes its file."""
+LOCK_TRIES = 20
+LOCK_PAUSE_S = 0.005
+"""A reader that asks whether a log is live holds it for an instant; who holds it longer writes it."""
 
 
 @dataclass(slots=True)
@@ -44,27 +50,47 @@ class _File:
 
     descriptor: int
     good: int
-    waiting: list[bytes] = field(default_factory=list)
+    scribe: Scribe = field(default_factory=Scribe)
+    header: Mapping[str, object] | None = None
+    """Until it is written: without its header a file is no log."""
+    waiting: list[Mapping[str, object]] = field(default_factory=list)
     unsynced: bool = False
+    torn: bool = False
+    """What a failed write left could not be cut off yet."""
 
     def write(self) -> int:
-        """What waits, and a sync. Returns how many records did not fit. Raises nothing."""
-        lines, self.waiting = self.waiting, []
-        if not lines:
+        """What waits, and a sync. Returns how many records did not fit. Raises nothing.
+
+        The chain goes over what is really written: what was not, never was.
+        """
+        records, self.waiting = self.waiting, []
+        if not records and self.header is None:
             return 0
+        whole = records if self.header is None else [self.header, *records]
+        mark = self.scribe.mark
         try:
-            data = memoryview(b"".join(lines))
+            self._mend()
+            data = memoryview(b"".join(map(self.scribe.line, whole)))
             done = 0
             while done < len(data):
+                self.torn = True
                 done += os.write(self.descriptor, data[done:])
         except OSError as error:
-            log.warning("journal: %s; %d records are missing", error.strerror, len(lines))
+            log.warning("journal: %s; %d records are missing", error.strerror, len(records))
+            self.scribe.back_to(mark)
             with contextlib.suppress(OSError):
-                os.ftruncate(self.descriptor, self.good)
-            return len(lines)
+                self._mend()
+            return len(records)
+        self.torn, self.header = False, None
         self.good += len(data)
         self.unsynced = True
         return 0
+
+    def _mend(self) -> None:
+        """Raises OSError."""
+        if self.torn:
+            os.ftruncate(self.descriptor, self.good)
+            self.torn = False
 
     def sync(self) -> None:
         """To the disk itself. A disk that refuses only now is said; the records stay with the system."""
@@ -78,11 +104,15 @@ class _File:
 
 
 class Journal:
-    """`folder` None writes nothing. Files are 0600; a session's file is `<session>.jsonl`."""
+    """`folder` None writes nothing. Files are 0600; a session's file is `<session>.jsonl`, locked while it is written.
 
-    def __init__(self, folder: Path | None, size: int = QUEUE) -> None:
+    `private`: no words of the conversation are written, only their lengths and digests.
+    """
+
+    def __init__(self, folder: Path | None, size: int = QUEUE, private: bool = False) -> None:
         self._folder = folder
-        self._queue: deque[Line] = deque()
+        self._private = private
+        self._queue: deque[Entry] = deque()
         self._size = size
         self._wake = threading.Event()
         """Set once per batch, not per record: waking a thread costs the loop thirty times the append."""
@@ -93,6 +123,8 @@ class Journal:
         self._unwritten: dict[str, int] = {}
         """Records per session that did not fit the disk; the thread's."""
         self._unclosed: set[str] = set()
+        self._headers: dict[str, Mapping[str, object]] = {}
+        """Of sessions whose file could not be opened yet."""
         self._synced = 0.0
         self._thread: threading.Thread | None = None
 
@@ -114,7 +146,7 @@ class Journal:
         if self._thread is None:
             return True
         missing = self._overflow.get(session)
-        wanted: list[Line] = [(name, None) for name in self._unclosed]
+        wanted: list[Entry] = [(name, None) for name in self._unclosed]
         if missing is not None:
             wanted.append((session, _gap(missing, "queue", 0 if record is None else record.get("frame", 0))))
         wanted.append((session, record))
@@ -173,23 +205,42 @@ class Journal:
     def _take(self, session: str, record: Mapping[str, object] | None) -> None:
         if record is None:
             return self._end(session)
+        begins = record.get("kind") == "header" and session not in self._files
+        if begins:
+            self._headers[session] = self._kept(record)
         try:
             found = self._files.get(session) or self._open(session)
         except OSError as error:
             log.warning("journal of %s: %s", session, error)
-            self._unwritten[session] = self._unwritten.get(session, 0) + 1
+            self._unwritten[session] = self._unwritten.get(session, 0) + (not begins)
+            return None
+        if begins:
             return None
         missing = self._unwritten.get(session)
         if missing and not found.waiting:
-            found.waiting.append(_encoded(_gap(missing, "disk", record.get("frame", 0))))
-        found.waiting.append(_encoded(record))
+            found.waiting.append(_gap(missing, "disk", record.get("frame", 0)))
+        found.waiting.append(self._kept(record))
         return None
 
+    def _kept(self, record: Mapping[str, object]) -> Mapping[str, object]:
+        """The record as it is written."""
+        if record.get("kind") == "header":
+            record = {**record, "lean": True, "started_ms": int(datetime.now(UTC).timestamp() * 1000)}
+        return discreet(record) if self._private else record
+
     def _open(self, session: str) -> _File:
+        """The session's new file. Raises OSError; a file that is there belongs to someone else, or is over."""
         assert self._folder is not None
         path = self._folder / f"{session}.jsonl"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._files[session] = _File(descriptor, os.fstat(descriptor).st_size)
+        try:
+            _locked(descriptor)
+            if os.fstat(descriptor).st_size:
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._files[session] = _File(descriptor, 0, header=self._headers.pop(session, None))
         return self._files[session]
 
     def _sync(self) -> None:
@@ -216,6 +267,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.close(found.descriptor)
         self._unwritten.pop(session, None)
+        self._headers.pop(session, None)
 
 
 def _gap(records: int, why: str, frame: object) -> dict[str, object]:
@@ -225,8 +277,20 @@ def _gap(records: int, why: str, frame: object) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _encoded(record: Mapping[str, object]) -> bytes:
-    try:
-        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE, default=str)
-    except TypeError:  # half a surrogate pair, or a number beyond 64 bits
-        return json.dumps(record, sort_keys=True, default=str).encode() + b"\n"
+def _locked(descriptor: int) -> None:
+    """Held until it is closed: so others see that the log is live. Raises OSError if another holds it.
+
+    Where a file system knows no locks, the log is written without.
+    """
+    for tries in range(LOCK_TRIES, -1, -1):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not tries:
+                raise
+            time.sleep(LOCK_PAUSE_S)
+        except OSError as error:
+            log.warning("journal: %s; the log is written without a lock", error.strerror)
+            return
+        else:
+            return

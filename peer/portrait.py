@@ -27,7 +27,9 @@ class Identity:
     seed: int
 
 
-def header(identity: Identity, clocked: bool, setting: Setting, version: str, about: Mapping[str, object]) -> Event:
+def header(
+    identity: Identity, clocked: bool, dither: bool, setting: Setting, version: str, about: Mapping[str, object]
+) -> Event:
     """The first record of a log: what its samples depend on."""
     return Event(
         Record.HEADER,
@@ -40,6 +42,7 @@ def header(identity: Identity, clocked: bool, setting: Setting, version: str, ab
             "sample_rate": RATE,
             "frame_samples": FRAME,
             "clocked": clocked,
+            "dither": dither,
             **setting.to_wire(),
             "adapters": {setting.adapter: {"version": version}},
             "libs": about["libraries"],

@@ -1,164 +1,221 @@
-"""`peer replay LOG`: renders every chunk of a log again and compares the digests.
+"""A log played again: its decisions are carried out on chunks that are rendered anew, and every frame is compared.
 
-Knows no clock and no transport; the log's requests go to the same engines, one after the other.
+Knows no clock and no transport. Level 1 renders; level 2 takes what an engine without determinism said from where it
+was kept. Nothing that differs from the log is handed out silently.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 
-import orjson
+import numpy as np
 
-from .core.chunk import Request, Ticket
+from .abstract import Abstract, abstract
 from .core.errors import Refusal
-from .core.rendering import regrown
+from .core.pcm import SILENCE, Float, Int16
+from .core.rebuild import Rebuilder, Rebuilt
+from .core.recontrol import Difference, Recontrol
 from .engines import Engines
-from .journal import SCHEMA
+from .logbook import Broken, Line
+from .rerender import Larder, Rerender, digest_of
 
-CHUNK_S = 60.0
-"""For one chunk; far beyond what any took live."""
+BATCH = 64
+"""Lines that one trip to the file brings: some tens of kilobytes, never on the event loop."""
+SHOWN = 20
+"""Differences that are kept; the first is what matters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
-    """`chunks` compared, `equal` of them, the first that differs (None: all are equal).
+    """What a replay found. `first_chunk`, `first_frame`: the first that differs, None: none does."""
 
-    `passing` more came of engines that never say the same twice.
-    """
-
-    chunks: int
-    equal: int
-    first_different: int | None
-    passing: int = 0
+    chunks: int = 0
+    equal: int = 0
+    kept: int = 0
+    """Of `equal`: taken from where they were kept, because their engine never says the same twice."""
+    passed: int = 0
+    """Chunks of such engines that nobody kept: not compared."""
+    frames: int = 0
+    same: int = 0
+    unknown: int = 0
+    """Frames that cannot be compared: of chunks that were passed, or of records that are missing."""
+    first_chunk: int | None = None
+    first_frame: int | None = None
+    largest: float | None = None
+    """The largest difference of two samples of a chunk that differs, where it was kept; of 1.0."""
+    differing: set[str] = field(default_factory=set)
+    """Engines of chunks that differ."""
+    pcm_b2: str = ""
+    whole: bool | None = None
+    """The digest of everything that left is the log's; None: not all of it was rebuilt, or the log has no end."""
+    control: list[Difference] = field(default_factory=list)
+    decisions: int = 0
+    broken: Broken | None = None
 
     @property
     def good(self) -> bool:
-        return self.chunks == self.equal
+        compared = self.frames - self.unknown
+        return self.chunks == self.equal and self.same == compared and self.whole is not False and not self.control
 
 
-def records(path: Path) -> Iterator[Mapping[str, object]]:
-    """The log's records up to the first broken line. Raises Refusal for what is no log of ours."""
-    offset = 0
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                record = _record(line)
-                if offset == 0 and (record is None or record.get("schema") != SCHEMA):
-                    raise Refusal("invalid", "log", f"{path.name} is no log of schema {SCHEMA}")
-                if record is None:
-                    print(f"{path.name}: broken at byte {offset}; what follows is not read", file=sys.stderr)
-                    return
-                offset += len(line)
-                yield record
-    except OSError as error:
-        raise Refusal("missing", "log", f"{path}: {error.strerror}") from None
-    if offset == 0:
-        raise Refusal("invalid", "log", f"{path.name} is empty")
+class Replay:
+    """One pass over `lines`, which can be read again. Frames of [start, stop); `verdict` grows while they come."""
 
+    def __init__(
+        self, lines: Iterable[Line], engines: Engines, start: int = 0, stop: int | None = None,
+        larder: Larder | None = None, control: bool = False,
+    ) -> None:  # fmt: skip
+        self._lines = lines
+        self._rerender = Rerender(engines, larder)
+        self._start = start
+        self._stop = stop
+        self._recontrol = Recontrol() if control else None
+        self._passed: set[int] = set()
+        self._digest = hashlib.blake2b(digest_size=16)
+        self.verdict = Verdict()
+        self.about = Abstract()
 
-def _record(line: bytes) -> Mapping[str, object] | None:
-    """A whole line that holds what replay needs of it, or None."""
-    try:
-        record = orjson.loads(line)
-        if not line.endswith(b"\n") or not isinstance(record, dict) or not isinstance(record["kind"], str):
-            return None
-        if record["kind"] == "request":
-            request_of(record)
-        if record["kind"] == "chunk" and record["result"] == "ok":
-            str(record["pcm_b2"]), int(str(record["chunk"])), regrown(b"", record)
-    except (ValueError, KeyError, TypeError):
-        return None
-    return record
-
-
-def request_of(record: Mapping[str, object], state: bytes = b"") -> Request:
-    """The request that a log record names, after an engine's `state`. Raises ValueError, KeyError or TypeError."""
-    window, knobs = record["window"], record["knobs"]
-    if not isinstance(window, list) or not isinstance(knobs, dict):
-        raise TypeError("window is a list, knobs an object")
-    start, end = (int(position) for position in window)
-    return Request(
-        ticket=Ticket(int(str(record["epoch"])), int(str(record["chunk"]))),
-        adapter=str(record["adapter"]),
-        stream=f"replay.{record['stream']}",
-        text=str(record["text"]),
-        cursor=start,
-        samples=end - start,
-        units=int(str(record["n"])),
-        knobs=knobs,
-        seed=int(str(record["seed_chunk"])),
-        state=state,
-    )
-
-
-async def verify(path: Path, engines: Engines) -> Verdict:
-    """Render every completed chunk of the log again. Raises Refusal or AdapterError."""
-    asked: dict[object, Mapping[str, object]] = {}
-    states: dict[str, bytes] = {}
-    chunks, equal, first, passing = 0, 0, None, 0
-    for record in records(path):
-        number = record.get("chunk")
-        if record["kind"] == "request":
-            asked[number] = record
-        elif record["kind"] == "chunk" and record["result"] == "ok" and number in asked:
-            source = asked.pop(number)
-            stream = str(source["stream"])
-            before = states.get(stream, b"")
-            states[stream] = regrown(before, record)
-            if not engines.descriptor(str(source["adapter"])).supports_seed:
-                passing += 1
+    async def frames(self) -> AsyncIterator[Rebuilt]:
+        """Every frame that left, in order. Raises Refusal, AdapterError, and ValueError for a record that lies."""
+        self.about = about = await asyncio.to_thread(abstract, self._lines, self._start)
+        if about.private:
+            raise Refusal("private", "log", "its texts were not kept: it can be verified, not rendered again")
+        if not about.rebuilds:
+            await self._chunks_alone()
+            return
+        rebuilder = Rebuilder(about.dither, lost=about.entry > 0)
+        async for line in _ahead(self._lines):
+            if line.seq < about.entry:
                 continue
-            same = await _again(engines, request_of(source, before)) == record["pcm_b2"]
-            chunks, equal = chunks + 1, equal + same
-            first = int(str(number)) if not same and first is None else first
-    return Verdict(chunks, equal, first, passing)
+            record = line.record
+            chunk = rebuilder.needs(record)
+            if chunk is not None:
+                rebuilder.supply(await self._chunk(chunk))
+            self._rerender.note(record)
+            if self._recontrol is not None:
+                self._compare(self._recontrol, record)
+            for frame in rebuilder.feed(record):
+                if self._seen(frame):
+                    yield frame
+            if self._stop is not None and self._passed_stop(record):
+                break
+        chunk = rebuilder.needs(None)
+        if chunk is not None:
+            rebuilder.supply(await self._chunk(chunk))
+        for frame in rebuilder.rest():
+            if self._seen(frame):
+                yield frame
+        self._conclude()
+
+    async def _chunks_alone(self) -> None:
+        """An older log: what was rendered is compared; how it was cut, only newer ones tell."""
+        async for line in _ahead(self._lines):
+            if line.record["kind"] == "chunk" and line.record["result"] == "ok":
+                await self._chunk(int(line.record["chunk"]))
+            self._rerender.note(line.record)
+        self.verdict.frames = self.verdict.unknown = self.about.frames
+        self._conclude()
+
+    async def _chunk(self, number: int) -> Float:
+        """The chunk's samples, and what the log thinks of them."""
+        known = self.about.digests.get(number)
+        if not self._rerender.repeats(number):
+            return self._kept(number, known)
+        pcm = await self._rerender.chunk(number)
+        if known is not None and len(pcm) >= known[1]:
+            self._judge(number, known[0], pcm)
+        return pcm
+
+    def _kept(self, number: int, known: tuple[str, int] | None) -> Float:
+        pcm = None if known is None else self._rerender.kept(known[0])
+        if pcm is None:
+            self._passed.add(number)
+            self.verdict.passed += 1
+            return np.zeros(known[1] if known is not None else 0, np.float32)
+        self.verdict.chunks += 1
+        self.verdict.equal += 1
+        self.verdict.kept += 1
+        return pcm
+
+    def _judge(self, number: int, digest: str, pcm: Float) -> None:
+        verdict = self.verdict
+        verdict.chunks += 1
+        if digest_of(pcm) == digest:
+            verdict.equal += 1
+            return
+        verdict.first_chunk = number if verdict.first_chunk is None else verdict.first_chunk
+        verdict.differing.add(self._rerender.adapter(number))
+        before = self._rerender.kept(digest)
+        if before is not None and len(before) == len(pcm):
+            verdict.largest = max(verdict.largest or 0.0, float(np.abs(before - pcm).max(initial=0.0)))
+
+    def _compare(self, recontrol: Recontrol, record: object) -> None:
+        found = recontrol.feed(record)  # type: ignore[arg-type]
+        self.verdict.control += found[: max(0, SHOWN - len(self.verdict.control))]
+        self.verdict.decisions = recontrol.decisions
+
+    def _seen(self, frame: Rebuilt) -> bool:
+        """Counts a frame; False: nobody asked for it."""
+        if frame.n < self._start or (self._stop is not None and frame.n >= self._stop):
+            return False
+        verdict = self.verdict
+        verdict.frames += 1
+        if frame.pcm is not None:
+            self._digest.update(frame.pcm.data)
+        if frame.same:
+            verdict.same += 1
+        elif frame.pcm is None or self._tainted(frame):
+            verdict.unknown += 1
+        elif verdict.first_frame is None:
+            verdict.first_frame = frame.n
+        return True
+
+    def _tainted(self, frame: Rebuilt) -> bool:
+        """It holds samples of a chunk that was passed over, or of the next one: the resampler remembers 40 ms."""
+        return any(chunk in self._passed or chunk - 1 in self._passed for chunk in frame.chunks)
+
+    def _passed_stop(self, record: object) -> bool:
+        """Everything that was asked for has left, and its records are read: those of frames come last."""
+        assert self._stop is not None
+        return isinstance(record, dict) and record["kind"] == "frames" and record["from"] >= self._stop
+
+    def _conclude(self) -> None:
+        verdict, about = self.verdict, self.about
+        verdict.broken = getattr(self._lines, "broken", None)
+        verdict.pcm_b2 = self._digest.hexdigest()
+        all_of_it = self._start == 0 and self._stop is None and not about.gaps and not verdict.unknown
+        if all_of_it and about.end is not None and "pcm_b2" in about.end:
+            verdict.whole = about.end["pcm_b2"] == verdict.pcm_b2
 
 
-async def _again(engines: Engines, request: Request) -> str:
-    """The digest of a request rendered once more."""
-    await engines.warm(request.adapter)
-    digest = hashlib.blake2b(digest_size=16)
-    deadline = asyncio.get_running_loop().time() + CHUNK_S
-    async for chunk in engines.host(request.adapter).render(request, deadline):
-        digest.update(chunk.pcm.tobytes())
-    return digest.hexdigest()
+async def _ahead(lines: Iterable[Line]) -> AsyncIterator[Line]:
+    """The lines, read a batch at a time beside the event loop."""
+    found: Iterator[Line] = iter(lines)
+    while batch := await asyncio.to_thread(lambda: list(islice(found, BATCH))):
+        for line in batch:
+            yield line
 
 
-async def _replayed(path: Path) -> Verdict:
-    async with asyncio.TaskGroup() as tasks:
-        engines = Engines(tasks)
-        try:
-            return await verify(path, engines)
-        finally:
-            await engines.close()
-
-
-def _first(errors: ExceptionGroup[Exception]) -> Exception:
-    found: Exception = errors
-    while isinstance(found, ExceptionGroup):
-        found = found.exceptions[0]
-    return found
-
-
-def main(argv: Sequence[str]) -> int:
-    """0: every chunk has the same bytes again; 1: one differs."""
-    options = argparse.ArgumentParser("peer replay", description="Render a log's chunks again and compare them.")
-    options.add_argument("log", type=Path)
-    given = options.parse_args(list(argv))
-    try:
-        verdict = asyncio.run(_replayed(given.log))
-    except ExceptionGroup as errors:
-        raise _first(errors) from None
-    if verdict.first_different is not None:
-        print(f"DIFFERENT: {verdict.equal} of {verdict.chunks} chunks equal; the first that differs is "
-              f"{verdict.first_different}")  # fmt: skip
-        return 1
-    more = f"; {verdict.passing} of engines that do not repeat themselves were passed over" if verdict.passing else ""
-    print(f"EQUAL: {verdict.chunks} chunks have the same bytes again{more}")
-    return 0
+async def regenerate(
+    lines: Iterable[Line], engines: Engines, start: int = 0, stop: int | None = None, larder: Larder | None = None
+) -> AsyncIterator[Int16]:
+    """(960,) int16 for every frame of [start, stop), zeros where nothing left. Raises Refusal at the first frame that
+    is not what left, so that nothing unproven is ever heard; and AdapterError.
+    """
+    replay = Replay(lines, engines, start, stop, larder)
+    n = start
+    async for frame in replay.frames():
+        for _ in range(n, frame.n):
+            yield SILENCE
+        if frame.pcm is None or not frame.same:
+            raise Refusal("unproven", "log", f"frame {frame.n} cannot be made again as it was: peer replay says why")
+        yield frame.pcm
+        n = frame.n + 1
+    if not replay.about.rebuilds:
+        raise Refusal("older", "log", "its schema does not say where speech was cut: peer replay compares its chunks")
+    for _ in range(n, stop if stop is not None else n):
+        yield SILENCE

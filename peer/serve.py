@@ -16,8 +16,10 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import fields
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from adapters.ears import start_ear
 
 from . import guard
 from .app import application
+from .archive import Archive
 from .config import Config, Limits, use_engines
 from .core.descriptor import CONTRACT
 from .core.errors import AdapterError, Refusal
@@ -35,7 +38,10 @@ from .core.messages import INTENTS, PROTOCOL, Mode
 from .core.voice import SCHEMA as VOICE_SCHEMA
 from .engines import Engines, HostMaker
 from .journal import SCHEMA, Journal
+from .larder import Larder, beside, forgotten
 from .personas import Personas
+from .retention import MB, Keep, tidied
+from .salvage import salvaged
 from .switchboard import Switchboard
 
 log = logging.getLogger(__name__)
@@ -47,13 +53,16 @@ LAG_S = 0.5
 """Between two looks at the loop's own lateness."""
 LAG_NOTED_S = 0.1
 """A loop that is this late is said: five frames."""
+TIDY_S = 3600.0
+"""Between two looks at what the logs take: an hour of a full server writes a fifth of what may be kept."""
 LIBRARIES = ("aiortc", "aioice", "av", "aiohttp", "numpy", "soxr", "onnxruntime", "sentencex", "num2words")
 
 Ready = Callable[[str], None]
 
 
-def capabilities(limits: Limits) -> dict[str, object]:
-    """Versions, limits, features: what `describe` and GET /capabilities answer."""
+def capabilities(limits: Limits, logged: bool = True) -> dict[str, object]:
+    """Versions, limits, features: what `describe` and GET /capabilities answer. `logged`: sessions leave logs."""
+    features = ["webrtc", "barge_in", "resume", "swap", "journal", "telemetry", "say_wav", "say_ws", "tap", "vad"]
     return {
         "versions": {
             "protocol": PROTOCOL,
@@ -66,7 +75,7 @@ def capabilities(limits: Limits) -> dict[str, object]:
         "intents": list(INTENTS),
         "modes": [mode.value for mode in Mode],
         "limits": {f.name: {"value": getattr(limits, f.name), "why": f.metadata["why"]} for f in fields(limits)},
-        "features": ["webrtc", "barge_in", "resume", "swap", "journal", "telemetry", "say_wav", "say_ws", "tap", "vad"],
+        "features": [*features, "sessions"] if logged else features,
         "guard": guard.status(),
     }
 
@@ -109,14 +118,14 @@ async def house(config: Config, make: HostMaker | None = None) -> AsyncIterator[
     sys.setswitchinterval(SWITCH_S)
     registry.resolve(config.adapter)
     context = _tls(config)
-    with _listening(config) as listener, _journal(config) as journal:
+    with _listening(config) as listener, _journal(config) as journal, _larder(config) as larder:
         async with asyncio.TaskGroup() as tasks:
             engines = Engines(tasks, make, Personas([config.personas] if config.personas else ()))
-            about = partial(capabilities, config.limits)
-            board = Switchboard(config, engines, journal, tasks, about)
+            about = partial(capabilities, config.limits, bool(config.journal))
+            board = Switchboard(config, engines, journal, tasks, about, larder)
             app = application(config, board, about)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
-            keepers = [tasks.create_task(_reap(board)), tasks.create_task(_watch_lag(board))]
+            keepers = [tasks.create_task(work) for work in (_reap(board), _watch_lag(board), _keep_tidy(config))]
             try:
                 await runner.setup()
                 await web.SockSite(runner, listener, ssl_context=context).start()
@@ -151,10 +160,31 @@ def _listening(config: Config) -> socket.socket:
 
 
 @contextmanager
+def _larder(config: Config) -> Iterator[Larder | None]:
+    """Where chunks are kept, if they are."""
+    if not config.keep_chunks:
+        yield None
+        return
+    larder = Larder(beside(Path(config.journal)))
+    try:
+        larder.start()
+    except OSError as error:
+        raise Refusal(
+            "unwritable", "keep-chunks", f"cannot keep chunks in {config.journal}: {error.strerror}"
+        ) from None
+    try:
+        yield larder
+    finally:
+        larder.close()
+
+
+@contextmanager
 def _journal(config: Config) -> Iterator[Journal]:
-    journal = Journal(Path(config.journal) if config.journal else None)
+    folder = Path(config.journal) if config.journal else None
+    journal = Journal(folder, private=config.private)
     try:
         journal.start()
+        _put_in_order(config)
     except OSError as error:
         remedy = f"cannot write in {config.journal}: {error.strerror}; name another folder, or none with --journal ''"
         raise Refusal("unwritable", "journal", remedy) from None
@@ -162,6 +192,39 @@ def _journal(config: Config) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
+
+
+def _put_in_order(config: Config) -> None:
+    """Logs that nobody ended are ended, those that need not be kept any longer go. Raises nothing of one log's."""
+    if not config.journal:
+        return
+    archive = Archive(Path(config.journal))
+    for path, cut in salvaged(archive).items():
+        log.warning("%s had no end: it was cut by %d bytes and ended", path.name, cut)
+    _tidy(config)
+
+
+def _tidy(config: Config) -> None:
+    keep = Keep(config.keep_days, config.keep_mb)
+    try:
+        gone = tidied(Archive(Path(config.journal)), keep, datetime.now(UTC).timestamp())
+    except (OSError, Refusal) as error:
+        log.warning("the logs were not looked through: %s", error)
+        return
+    forgotten(beside(Path(config.journal)), config.keep_days, config.keep_mb * MB, datetime.now(UTC).timestamp())
+    if gone.logs:
+        log.warning("%d logs (%.1f MB) were removed: see --keep-days and --keep-mb", gone.logs, gone.bytes / MB)
+
+
+async def _keep_tidy(config: Config) -> None:
+    """Once an hour, on a thread of its own: a folder of thousands takes a while."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="retention")
+    try:
+        while config.journal:
+            await asyncio.sleep(TIDY_S)
+            await asyncio.get_running_loop().run_in_executor(thread, _tidy, config)
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _address(runner: web.AppRunner, config: Config) -> str:

@@ -38,6 +38,7 @@ from .engines import Engines
 from .farend import FarEnd
 from .herald import Herald
 from .journal import Journal
+from .larder import Larder
 from .lull import Lull
 from .microphone import SURFACE as MICROPHONE
 from .portrait import Identity, header, hello, snapshot
@@ -56,6 +57,10 @@ _BUG = Refusal("fault", "", "this conversation met a fault of ours and ends; cal
 _GONE = Refusal("gone", "", "this conversation has ended; call again")
 
 
+HEARD_FRAMES = 50
+"""A report a second goes into the log, and each that tells of concealment; the page sends five."""
+
+
 class Session:
     """One conversation. `tasks` owns its renders; `clocked` False lets the outlet's pulls be the clock.
 
@@ -66,6 +71,7 @@ class Session:
     def __init__(
         self, identity: Identity, config: Config, setting: Setting, engines: Engines, journal: Journal,
         tasks: asyncio.TaskGroup, capabilities: Callable[[], Mapping[str, object]], clocked: bool = True,
+        larder: Larder | None = None,
     ) -> None:  # fmt: skip
         self.identity = identity
         self.telemetry = Telemetry()
@@ -89,6 +95,8 @@ class Session:
         self._patience_due = 0
         self._far = FarEnd()
         self._lost_at: int | None = None
+        self._heard_at = -HEARD_FRAMES
+        self._concealed = 0
         self._logged = True
         """False while records of this session are being lost."""
         self.touched = self._loop.time()
@@ -102,12 +110,12 @@ class Session:
         self.peer = Orchestrator(engines, setting, identity.seed, identity.ident, clocked=clocked, dither=dither)
         self._studio = Studio(
             self.peer, engines, config.limits.render_s, lambda: self.now, lambda: self._after(self.now), self._spawn,
-            self._record,
+            self._record, larder,
         )  # fmt: skip
         self.herald.utterance = self._utterance
         self.herald.honoured = self.honoured
         version = engines.descriptor(setting.adapter).version
-        self._record(header(identity, clocked, setting, version, capabilities()))
+        self._record(header(identity, clocked, config.dither, setting, version, capabilities()))
         self._studio.warm(setting.adapter)
         self._studio.stand_by(engines.fallback())
 
@@ -333,6 +341,9 @@ class Session:
         played = self._far.plays(n, report.rtp)
         if played is not None:
             self.peer.played(n, played)
+            if n - self._heard_at < HEARD_FRAMES and report.concealed == self._concealed:
+                return
+            self._heard_at, self._concealed = n, report.concealed
             facts = {"played": played, "jitter_ms": report.jitter_ms, "concealed": report.concealed}
             self._record(Event(Record.HEARD, n, "heard", "ok", "channel", 0.0, facts))
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+
+import numpy as np
 
 from .core.chunk import AudioChunk, Request, Ticket
 from .core.errors import AdapterError, Refusal, Unavailable, Unspeakable
 from .core.orchestrator import Orchestrator
+from .core.pcm import Float
 from .core.timeline import Event, Record
 from .engines import Engines
+from .larder import Larder
+from .rerender import digest_of
 
 RETRY_S = 1.0
 """Between two looks at an engine that cannot start, and before one that failed is asked again."""
@@ -30,11 +35,12 @@ Spawn = Callable[[Callable[[], Coroutine[None, None, None]], str], asyncio.Task[
 
 @dataclass(slots=True)
 class _Begun:
-    """A chunk of which pieces were accepted and which has not landed."""
+    """A chunk of which pieces were accepted and which has not landed. `pieces` only where they are to be kept."""
 
     request: Request
     samples: int = 0
     render_ms: float = 0.0
+    pieces: list[Float] = field(default_factory=list)
 
 
 class Studio:
@@ -44,7 +50,7 @@ class Studio:
 
     def __init__(
         self, peer: Orchestrator, engines: Engines, render_s: float, now: Callable[[], int],
-        after: Callable[[], None], spawn: Spawn, record: Callable[[Event], None],
+        after: Callable[[], None], spawn: Spawn, record: Callable[[Event], None], larder: Larder | None = None,
     ) -> None:  # fmt: skip
         self._peer = peer
         self._engines = engines
@@ -53,6 +59,7 @@ class Studio:
         self._after = after
         self._spawn = spawn
         self._record = record
+        self._larder = larder
         self._clock = asyncio.get_running_loop().time
         self._render: tuple[Ticket, asyncio.Task[None]] | None = None
         self._warming: dict[str, asyncio.Task[None]] = {}
@@ -122,14 +129,27 @@ class Studio:
     def _accept(self, request: Request, chunk: AudioChunk) -> None:
         if self._begun is not None and self._begun.request.ticket.chunk_id != request.ticket.chunk_id:
             self._give_up()
+        if self._begun is not None and self._begun.request.ticket != request.ticket:
+            self._begun = None  # another attempt at the same chunk brings it from its beginning
         if self._peer.accept(self._now(), request.ticket, chunk):
             self._begun = self._begun or _Begun(request)
             self._begun.samples += len(chunk.pcm)
             self._begun.render_ms = chunk.render_ms
+            if self._larder is not None and not self._engines.descriptor(request.adapter).supports_seed:
+                self._begun.pieces.append(chunk.pcm)
             if chunk.last:
+                self._keep(self._begun)
                 self._begun, self._setbacks = None, 0
                 self._trust(request.adapter)
         self._after()
+
+    def _keep(self, begun: _Begun) -> dict[str, object]:
+        """What an engine said that never says it again goes where a replay finds it; its digest, if it was kept."""
+        if self._larder is None or not begun.pieces:
+            return {}
+        pcm = np.concatenate(begun.pieces)
+        digest = digest_of(pcm)
+        return {"pcm_b2": digest} if self._larder.put(digest, pcm) else {}
 
     def _give_up(self) -> None:
         """Frames of a chunk that was cut have left: the log says what it had cost until then."""
@@ -139,7 +159,7 @@ class Studio:
         ticket, ms = begun.request.ticket, round(begun.render_ms, 3)
         facts = {
             "chunk": ticket.chunk_id, "adapter": begun.request.adapter, "samples": begun.samples, "render_ms": ms,
-            "attempt": ticket.attempt,
+            "attempt": ticket.attempt, **self._keep(begun),
         }  # fmt: skip
         self._record(Event(Record.CHUNK, self._now(), "render", "cut", "core", ms, facts))
 
@@ -186,6 +206,8 @@ class Studio:
             await asyncio.sleep(RETRY_S)
         self._peer.engine_ready(self._now(), name)
         self._after()
+        facts = await self._engines.facts(name)
+        self._record(Event(Record.ENGINE, self._now(), "ready", surface="shell", fields=facts))
 
     # an engine that another one stands in for -------------------------------------------------
 

@@ -26,6 +26,7 @@ from .core.voice import Voice
 from .core.wish import Setting
 from .engines import Engines
 from .journal import Journal
+from .larder import Larder
 from .microphone import Microphone
 from .portrait import Identity
 from .seams import Conversation
@@ -53,12 +54,13 @@ class Switchboard:
 
     def __init__(
         self, config: Config, engines: Engines, journal: Journal, tasks: asyncio.TaskGroup,
-        capabilities: Callable[[], Mapping[str, object]],
+        capabilities: Callable[[], Mapping[str, object]], larder: Larder | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self.engines = engines
         self.defaults = Setting(config.adapter, Voice(), config.mode)
         self._journal = journal
+        self._larder = larder
         self._tasks = tasks
         self._capabilities = capabilities
         self._loop = asyncio.get_running_loop()
@@ -100,7 +102,7 @@ class Switchboard:
         identity = Identity(secrets.token_hex(8), secrets.token_urlsafe(16), seed)
         session = Session(
             identity, self.config, setting or self.defaults, self.engines, self._journal, self._tasks,
-            self._capabilities, clocked,
+            self._capabilities, clocked, self._larder,
         )  # fmt: skip
         line = Line(session, since=self._loop.time())
         session.on_broken = lambda: self._break(line)

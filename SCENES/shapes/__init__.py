@@ -6,12 +6,13 @@ Each is a pure function of a take and returns a finding; none knows how the take
 from .figures import Finding
 from .frames import holes_declared, log_equals_pcm, monotonic, provenance
 from .pacing import converges, depth_in_band, fast_reseed, first_audio_before_silence, no_underflow
+from .remade import remade
 from .smoothness import blind_clicks, clicks
 from .stillness import zero_run
 from .stops import flushed, hard_stop
 from .words import text_oracle
 
-ALWAYS = (text_oracle, zero_run, clicks, blind_clicks, provenance, log_equals_pcm, monotonic, holes_declared)
+ALWAYS = (text_oracle, zero_run, clicks, blind_clicks, provenance, log_equals_pcm, remade, monotonic, holes_declared)
 """Shapes that every take has, whatever happened in it."""
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "monotonic",
     "no_underflow",
     "provenance",
+    "remade",
     "text_oracle",
     "zero_run",
 ]

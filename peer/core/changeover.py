@@ -14,6 +14,7 @@ from .machines import SWAP, Machine, Swap, SwapEvent
 from .messages import Mode
 from .pcm import FRAME_MS
 from .producer import Producer
+from .seam import Seam
 from .timeline import Record
 from .voice import Voice
 from .wish import Setting, Settled, Wish, Wishes
@@ -117,12 +118,11 @@ class Changeover:
         self.preferred = self.preferred or old
         self._why, self._since = why, self._producer.chunks
         self.swap.fire(SwapEvent.DEGRADED)
-        if self._producer.in_sentence:
-            self._producer.hand_over(forced=True)
+        seam = self._producer.hand_over(forced=True) if self._producer.in_sentence else None
         new = replace(old, adapter=standing[0])
         self._stand_in(old.adapter, new)
         self._producer.use(n, new)
-        self._note(n, old, new, why, text)
+        self._note(n, old, new, why, seam or Seam(), text)
         facts = {**new.to_wire(), "chunk": self._producer.chunks, "instead_of": self.preferred.adapter}
         self._log.note(Record.CONFIG, n, "applied", "done", version=self.wishes.version, reason=why.value, **facts)
         return True
@@ -145,8 +145,8 @@ class Changeover:
         self.swap.fire(SwapEvent.REQUESTED)
         self.swap.fire(SwapEvent.READY)
 
-    def _note(self, n: int, old: Setting, new: Setting, why: Why, text: str = "") -> None:
-        more = {"why": text} if text else {}
+    def _note(self, n: int, old: Setting, new: Setting, why: Why, seam: Seam, text: str = "") -> None:
+        more = seam.to_wire() | ({"why": text} if text else {})
         self._log.note(
             Record.SWAP, n, "swap", adapter_from=old.adapter, adapter_to=new.adapter, version=self.wishes.version,
             chunk=self._producer.chunks, reason=why.value, match=self._producer.match.to_wire(), **more,
@@ -166,7 +166,10 @@ class Changeover:
         short = audible and not (silent or forced) and self._short(n, new)
         if (self._producer.committed and not forced) or short:
             return
-        if audible and self._producer.in_sentence and not self._producer.hand_over(forced):
+        seam: Seam | None = Seam()
+        if audible and self._producer.in_sentence:
+            seam = self._producer.hand_over(forced)
+        if seam is None:
             return
         self._producer.stock_ms, self._put_off = 0.0, None
         self.wishes.take()
@@ -176,7 +179,7 @@ class Changeover:
         if old.adapter != new.adapter:
             self.preferred, self._why = None, Why.WISH
         if audible:
-            self._note(n, old, new, why)
+            self._note(n, old, new, why, seam)
         self._settle(wish.version, "done", n, chunk=self._producer.chunks)
         if silent or not audible:
             self.blended(n)

@@ -50,10 +50,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Frame `n`. `pcm` is (960,) int16, read-only, valid until the next pull; None at HOLD and IDLE."""
+    """Frame `n`. `pcm` is (960,) int16, read-only, valid until the next pull; None at HOLD and IDLE.
+
+    `rises`: its first 5 ms were faded in here, after a hole or a pause; the ring has them as they were.
+    """
 
     n: int
     kind: Kind
     pcm: Int16 | None = None
     position: int = 0
     spans: tuple[Span, ...] = ()
+    rises: bool = False

@@ -6,12 +6,32 @@ Knows no file; every emitted frame resolves through it to a chunk, and the chunk
 from __future__ import annotations
 
 import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from .frame import Kind, Pull
+from .pcm import Int16
 from .timeline import Event, Record
 
 PER_RECORD = 50
-"""Frames of one record: a second, so that a log of an hour has 3,600 of them (about 3 MB)."""
+"""Frames of one record: a second, so that a log of an hour has 3,600 of them (about 2 MB)."""
+FLOOR_DB = 127.5
+"""Levels are half decibels above minus this: one byte holds every frame of 16 bits but silence, which is 0."""
+
+
+def checksums(record: Mapping[str, object]) -> npt.NDArray[np.uint32]:
+    """The CRC-32 of every frame of a `frames` record, (to - from,). Raises ValueError for what is none."""
+    return np.frombuffer(b64decode(str(record["crc"]), validate=True), "<u4")
+
+
+def level_of(pcm: Int16) -> int:
+    """(960,) int16 to half decibels above -127.5 dBFS (RMS); 0 is digital silence."""
+    wide = pcm.astype(np.float32)
+    power = float(wide @ wide) / len(wide) / 32768.0**2
+    return min(255, max(1, round(2 * (FLOOR_DB + 10 * float(np.log10(power)))))) if power else 0
 
 
 class Ledger:
@@ -22,6 +42,8 @@ class Ledger:
         self._next = 0
         self._runs: list[list[object]] = []
         self._crc: list[int] = []
+        self._levels = bytearray()
+        self._rises: list[int] = []
 
     def add(self, pull: Pull) -> Event | None:
         """`pull.pcm` is not None. The record that this frame completes or follows, if any."""
@@ -31,6 +53,9 @@ class Ledger:
             self._from = pull.n
         self._next = pull.n + 1
         self._crc.append(zlib.crc32(pull.pcm.data))
+        self._levels.append(level_of(pull.pcm))
+        if pull.rises:
+            self._rises.append(pull.n)
         self._run(pull)
         return done
 
@@ -49,6 +74,10 @@ class Ledger:
         """The record of what was gathered, or None."""
         if not self._crc:
             return None
-        fields = {"from": self._from, "to": self._next, "runs": self._runs, "crc32": self._crc}
-        self._runs, self._crc = [], []
+        crc = b64encode(np.array(self._crc, "<u4").tobytes()).decode()
+        fields: dict[str, object] = {"from": self._from, "to": self._next, "runs": self._runs, "crc": crc}
+        fields["level"] = b64encode(self._levels).decode()
+        if self._rises:
+            fields["rises"] = self._rises
+        self._runs, self._crc, self._levels, self._rises = [], [], bytearray(), []
         return Event(Record.FRAMES, self._from, "frames", fields=fields)

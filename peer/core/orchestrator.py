@@ -136,7 +136,7 @@ class Orchestrator:
             self.script.forget()
         self._fire(n, SpeechEvent.TEXT)
         if begins:
-            self.producer.begin()
+            self.producer.begin(n)
         self.producer.text_came(n)
         span = {"utterance": placed.utterance.id, "from": placed.start, "to": placed.end}
         self._log.note(Record.INPUT, n, "say", id=say.id, text=say.text, end=say.end, **span)
@@ -147,14 +147,16 @@ class Orchestrator:
         if self.speech.state in _SILENT:
             return Outcome("noop", {"frame": n, "epoch": self.epoch})
         mark = self.marks.at(self.heard.position(n, self.ring.read))
+        standing = self.producer.standing
         dropped = self._silence()
+        stream = {"position": self.ring.read, "fades": self.playhead.fading, **standing}
         utterance, heard = self._rewind_to(mark)
         self.script.park()
         self._fire(n, SpeechEvent.BARGE_IN)
         self.yielded_to = barge.cause
         found = {"epoch": self.epoch, "utterance": utterance, "heard": heard}
         cause = barge.cause.value
-        self._log.note(Record.BARGE, n, "barge_in", cause=cause, id=barge.id, dropped=dropped, **found)
+        self._log.note(Record.BARGE, n, "barge_in", cause=cause, id=barge.id, dropped=dropped, **found, **stream)
         self.changeover.boundary(n, True)
         return Outcome("done", {"frame": n, **found})
 
@@ -164,7 +166,8 @@ class Orchestrator:
             return Outcome("noop", {"frame": n})
         self.playhead.freeze()
         self._fire(n, SpeechEvent.PAUSE)
-        self._log.note(Record.PAUSE, n, "pause", id=pause.id, position=self.ring.read)
+        stream = {"position": self.ring.read, "fades": self.playhead.fading, **self.producer.standing}
+        self._log.note(Record.PAUSE, n, "pause", id=pause.id, **stream)
         return Outcome("done", {"frame": n})
 
     def resume(self, n: int, resume: Resume) -> Outcome:
@@ -180,7 +183,7 @@ class Orchestrator:
         source = parked.segmenter.position
         self.script.unpark()
         self._fire(n, SpeechEvent.RESUME)
-        self.producer.begin()
+        self.producer.begin(n)
         self._log.note(Record.RESUME, n, "resume", id=resume.id, utterance=parked.id, source=source)
         return Outcome("done", {"frame": n, "utterance": parked.id, "from": source})
 
@@ -190,14 +193,17 @@ class Orchestrator:
             return Outcome("noop")
         if not self.speech.takes(SpeechEvent.ABANDON):
             raise Refusal("speaking", "intent", "barge_in or pause first; only what was stopped can be abandoned")
+        stream: dict[str, object] = {}
         if self.speech.state is Speech.PAUSED:
+            standing = self.producer.standing
             self._silence()
+            stream = {"position": self.ring.read, "fades": self.playhead.fading, **standing}
             self.script.park()
         parked = self.script.parked
         self.script.forget()
         self._fire(n, SpeechEvent.ABANDON)
         found = {"utterance": parked.id if parked else None}
-        self._log.note(Record.SPEECH, n, "abandon", id=abandon.id, **found)
+        self._log.note(Record.SPEECH, n, "abandon", id=abandon.id, **found, **stream)
         self.changeover.boundary(n, True)
         return Outcome("done", found)
 
@@ -288,6 +294,9 @@ class Orchestrator:
         pull = self.playhead.read(n, self.producer.expecting)
         if pull.spans:
             self._left(n)
+        ended = before is Stage.HOLDING and (pull.kind is Kind.FILL or self.playhead.stage is Stage.ENDING)
+        if ended:
+            self._log.note(Record.FILL, n, "finish", position=self.ring.written, **self.producer.standing)
         if pull.kind is Kind.HOLD and before is not Stage.HOLDING:
             self._log.note(Record.FILL, n, "hold", position=self.ring.read, why="due")
         elif pull.kind is Kind.FILL:

@@ -49,7 +49,7 @@ class Cost:
 
     def prime(self, renders: tuple[tuple[float, float], ...]) -> None:
         """What is known before the first chunk, as (audio_ms, render_ms): it says nothing of the spread."""
-        if self._w:
+        if not self.unknown:
             return
         for audio_ms, render_ms in renders:
             if audio_ms >= FRAME_MS:
@@ -65,6 +65,11 @@ class Cost:
         sample = render_ms / audio_ms
         self.ratio = keep * self.ratio + SMOOTHING * sample if self.ratio else sample
         self._late.clear()
+
+    @property
+    def unknown(self) -> bool:
+        """Nothing was measured and no warm-up told."""
+        return not self._w
 
     def expect(self, audio_ms: float) -> float:
         """The mean render time in ms of a chunk of `audio_ms`; 0 while nothing was measured."""

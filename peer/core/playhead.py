@@ -29,6 +29,23 @@ class Stage(StrEnum):
     TAILING = "tailing"
 
 
+def faded(head: Int16) -> Int16:
+    """A frame that falls to silence over `head` (at most 5 ms) and stays there: (960,) int16, read-only."""
+    pcm = np.zeros(FRAME, np.int16)
+    pcm[: len(head)] = _scaled(head, 1.0 - rise(len(head)))
+    pcm.flags.writeable = False
+    return pcm
+
+
+def risen(pcm: Int16, samples: int) -> Int16:
+    """A copy of `pcm`, the first 5 ms of whose `samples` samples rise from silence; read-only."""
+    out = pcm.copy()
+    k = min(FADE, samples)
+    out[:k] = _scaled(out[:k], rise(FADE)[:k])
+    out.flags.writeable = False
+    return out
+
+
 def _scaled(pcm: Int16, gain: Float) -> Int16:
     out: Int16 = np.rint(pcm.astype(np.float32) * gain).astype(np.int16)
     return out
@@ -80,6 +97,11 @@ class Playhead:
             return self._last(n, Kind.VOICE)
         return self._silence(n)
 
+    @property
+    def fading(self) -> int | None:
+        """The position of the 5 ms that leave faded in the frame that is due; None: nothing fades."""
+        return None if self._closing is None else self._closing.position
+
     def cut(self) -> int:
         """Stop: the frame that is due fades within 5 ms, all else is flushed.
 
@@ -128,28 +150,21 @@ class Playhead:
             head = np.concatenate((head, self._stitcher.preview()))[:FADE]
         if not len(head):
             return None
-        pcm = np.zeros(FRAME, np.int16)
-        pcm[: len(head)] = _scaled(head, 1.0 - rise(len(head)))
-        pcm.flags.writeable = False
-        return Pull(0, Kind.CUT, pcm, self._ring.read, self._ring.origins(FADE))
+        return Pull(0, Kind.CUT, faded(head), self._ring.read, self._ring.origins(FADE))
 
     def _voice(self, n: int) -> Pull:
-        position, spans = self._ring.read, self._ring.origins(FRAME)
+        position, spans, rises = self._ring.read, self._ring.origins(FRAME), self._fade_in
         pcm = self._opened(self._ring.peek(FRAME))
         self._ring.advance(FRAME)
         self.stage = Stage.FLOWING
-        return Pull(n, Kind.VOICE, pcm, position, spans)
+        return Pull(n, Kind.VOICE, pcm, position, spans, rises)
 
     def _opened(self, pcm: Int16) -> Int16:
         """After a hole that the stitcher did not see, the first 5 ms rise."""
         if not self._fade_in:
             return pcm
         self._fade_in = False
-        out = pcm.copy()
-        k = min(FADE, len(out))
-        out[:k] = _scaled(out[:k], rise(FADE)[:k])
-        out.flags.writeable = False
-        return out
+        return risen(pcm, len(pcm))
 
     def _hold(self, n: int) -> Pull:
         if self.stage is Stage.FLOWING:
@@ -168,14 +183,14 @@ class Playhead:
     def _last(self, n: int, kind: Kind) -> Pull:
         """What is left, less than a frame, then silence."""
         depth = self._ring.depth
-        position, spans = self._ring.read, self._ring.origins(depth)
+        position, spans, rises = self._ring.read, self._ring.origins(depth), self._fade_in
         pcm = np.zeros(FRAME, np.int16)
         pcm[:depth] = self._opened(self._ring.peek(depth))
         pcm.flags.writeable = False
         self._ring.advance(depth)
         self._fade_in = False
         self._rest(TAIL_FRAMES)
-        return Pull(n, kind, pcm, position, spans)
+        return Pull(n, kind, pcm, position, spans, rises)
 
     def _rest(self, tail: int) -> None:
         self._tail_left = tail

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from . import accounts
 from .cast import Cast
 from .chronicle import Chronicle
 from .chunk import AudioChunk, Request, Ticket, fault_of
@@ -19,15 +20,16 @@ from .machines import HEALTH, Health, HealthEvent, Machine
 from .marks import Mark, Marks
 from .matching import Matching
 from .messages import voice_of
-from .pace import Ask, Cost
+from .pace import Ask, Cost, Pace
 from .pcm import FADE, FRAME, FRAME_MS, RATE, as_float
 from .rendering import Pending, Sentence, finish, grown, seed_of, stitch
 from .resample import Resampler
 from .ring import Ring, quiet
 from .script import Script, Utterance
+from .seam import Seam
 from .segment import Hunger, Window
 from .stitch import Overlap, Stitcher
-from .tempo import known, tempo
+from .tempo import Tempo, known, paced
 from .timeline import Record
 from .wish import Setting
 
@@ -75,7 +77,7 @@ class Producer:
         self.setting = setting
         self.health = self._new_health()
         self.drift = DriftGuard()
-        self.pace = tempo(self._cast, self.setting.adapter, self.setting.mode, self._clocked)
+        self._tempo = Tempo(cast, setting, clocked, chronicle)
         self.chunks = 0
         self._sentences = 0
         self._sentence: Sentence | None = None
@@ -86,11 +88,15 @@ class Producer:
         self._starved = False
         """Text was missing when a chunk was due: an empty buffer is not the engine's fault."""
         self._text_at = 0
-        self._tuned = 0
         self._lifeline = Lifeline()
         self._matching = Matching(cast, ring, marks, setting.adapter)
 
     # what others ask ------------------------------------------------------------------------
+
+    @property
+    def pace(self) -> Pace:
+        """The controller of the engine in force."""
+        return self._tempo.pace
 
     @property
     def depth_ms(self) -> float:
@@ -101,6 +107,12 @@ class Producer:
     def ticket(self) -> Ticket | None:
         """The ticket that is out with an engine."""
         return None if self._pending is None or self._pending.due else self._pending.request.ticket
+
+    @property
+    def standing(self) -> dict[str, object]:
+        """For the log: the outstanding chunk and how many of its native samples are stitched; empty without one."""
+        pending = self._pending
+        return {} if pending is None else {"chunk": pending.origin.chunk_id, "accepted": pending.accepted}
 
     @property
     def failed(self) -> bool:
@@ -141,22 +153,11 @@ class Producer:
         self._text_at = n
         self._dry = False
 
-    def begin(self) -> None:
+    def begin(self, n: int) -> None:
         """Speech starts from an empty buffer."""
-        self._tune(self._script.current)
-        self.pace.start(self.depth_ms)
+        self._tempo.begin(n, self._script.current, self.setting, self.depth_ms)
         self.drift.heard_anew()
         self._dry = False
-
-    def _tune(self, utterance: Utterance | None) -> None:
-        """The pace follows the wishes of the utterance in hand, else the setting."""
-        if utterance is None:
-            return self.pace.tune(self.setting.mode)
-        self._tuned = utterance.number
-        hints = utterance.hints
-        unit_ms = self._cast.descriptor(self.setting.adapter).unit_ms
-        cap_ms = None if hints.target_chunk is None else hints.target_chunk * unit_ms
-        return self.pace.tune(hints.cadence or utterance.mode or self.setting.mode, cap_ms)
 
     def stop(self) -> None:
         """What is outstanding is stale from now on."""
@@ -196,7 +197,7 @@ class Producer:
         if found is None:
             self._dry = self._starved = True
             return False
-        self._sentence = self._open(*found, epoch)
+        self._sentence = self._open(n, *found, epoch)
         window = self._sentence.window
         self._mark("sentence", self._stitcher.position, self._sentence, window.start, window.end)
         return True
@@ -204,12 +205,11 @@ class Producer:
     def _mark(self, kind: str, at: int, sentence: Sentence, start: int, end: int) -> None:
         self._marks.add(Mark(at, kind, sentence.utterance, start, end, sentence.number))
 
-    def _open(self, utterance: Utterance, window: Window, epoch: int) -> Sentence:
+    def _open(self, n: int, utterance: Utterance, window: Window, epoch: int) -> Sentence:
         descriptor = self._cast.descriptor(self.setting.adapter)
         voice = self.match.apply(voice_of(utterance.voice, self.setting.voice))
         self._sentences += 1
-        if utterance.number != self._tuned:
-            self._tune(utterance)
+        self._tempo.follow(n, utterance, self.setting)
         return Sentence(
             utterance=utterance.id,
             number=utterance.number,
@@ -232,13 +232,9 @@ class Producer:
         self._pending = Pending(request, origin, primed)
         self._lifeline.asked(n)
         self.chunks += 1
-        self._log.note(
-            Record.REQUEST, n, "request", chunk=origin.chunk_id, adapter=request.adapter, text_range=list(window),
-            window=[request.cursor, request.cursor + request.samples], n=request.units, seed_chunk=request.seed,
-            mode=self.pace.mode.value, low_latency=ask.low_latency, utterance=sentence.utterance, epoch=epoch,
-            stream=request.stream, text=request.text, knobs=dict(request.knobs), rung=ask.rung,
-            move=self.pace.move.value, depth_ms=round(self.depth_ms, 3),
-        )  # fmt: skip
+        facts = accounts.asked(sentence, request, ask, self.pace)
+        facts |= {"position": self._stitcher.position, "curve": self._stitcher.curve, "stock_ms": self.stock_ms}
+        self._log.note(Record.REQUEST, n, "request", **facts, depth_ms=round(self.depth_ms, 3))
         return self._reissue()
 
     def _reissue(self) -> Request | None:
@@ -312,18 +308,12 @@ class Producer:
             self._end_sentence(n, sentence, pending.origin)
         self._pending = None
         audio_ms = pending.accepted * 1000.0 / sentence.descriptor.sample_rate
-        self._log.note(
-            Record.CHUNK, n, "render", "ok", round(chunk.render_ms, 3), chunk=pending.origin.chunk_id,
-            adapter=pending.origin.adapter, samples=pending.accepted, pcm_b2=pending.digest.hexdigest(),
-            render_ms=round(chunk.render_ms, 3), attempt=pending.request.ticket.attempt, pieces=pending.pieces,
-            eos=chunk.eos, position=self._stitcher.position, utterance=sentence.utterance, **kept,
-        )  # fmt: skip
-        self._log.note(
-            Record.STITCH, n, "stitch", chunk=pending.origin.chunk_id, out_start=pending.out_start,
-            overlap=sentence.overlap.samples, curve=pending.curve, markers=pending.markers,
-        )  # fmt: skip
-        self.pace.landed(audio_ms, chunk.render_ms, pending.met_ms or 0.0, self.depth_ms, pending.primed)
-        self._note_pace(n)
+        render_ms = round(chunk.render_ms, 3)
+        facts = accounts.landed(sentence, pending, chunk) | {"position": self._stitcher.position} | kept
+        self._log.note(Record.CHUNK, n, "render", "ok", render_ms, **facts)
+        self._log.note(Record.STITCH, n, "stitch", **accounts.stitched(sentence, pending))
+        self._tempo.landed(n, audio_ms, render_ms, pending.met_ms or 0.0, self.depth_ms, pending.primed)
+        self._feel(n)
 
     def _end_sentence(self, n: int, sentence: Sentence, origin: Provenance) -> None:
         finish(sentence, origin, self._stitcher)
@@ -343,14 +333,10 @@ class Producer:
         else:
             self._ring.truncate(self._ring.written + correction.samples)
             self._marks.clamp(self._ring.written)
-        self._log.note(Record.DRIFT, n, "drift", samples=correction.samples, why=correction.why)
+        self._log.note(Record.DRIFT, n, "drift", samples=correction.samples, why=correction.why, chunk=origin.chunk_id)
 
-    def _note_pace(self, n: int) -> None:
-        low, high = self.pace.band
-        self._log.note(
-            Record.PACE, n, "pace", rung=self.pace.rung, move=self.pace.move.value, depth_ms=round(self.depth_ms, 3),
-            low_ms=round(low, 3), high_ms=round(high, 3), ratio_ms=round(self.pace.cost.ratio, 5),
-        )  # fmt: skip
+    def _feel(self, n: int) -> None:
+        """What the pace says of the engine's health."""
         event = HealthEvent.STRAIN if self.pace.strained else HealthEvent.RELIEF
         if self.health.takes(event):
             self._health(n, event)
@@ -366,7 +352,7 @@ class Producer:
         self._log.note(Record.HEALTH, n, "health", state=state.value, adapter=self.setting.adapter, **more)
 
     def engine_ready(self, n: int) -> None:
-        known(self._cast, self.setting.adapter, self.pace.cost)
+        self._tempo.primed(n, self.setting.adapter)
         if self.health.state is not Health.READY:
             self._health(n, HealthEvent.READY)
 
@@ -417,7 +403,7 @@ class Producer:
         if not self._clocked:
             return 0.0
         same = setting.adapter == self.setting.adapter
-        return (self.pace if same else tempo(self._cast, setting.adapter, setting.mode, True)).entry
+        return (self.pace if same else paced(self._cast, setting.adapter, setting.mode, True)).entry
 
     def _margin_ms(self) -> float:
         """How long before the end of what can be played a stand-in must be asked. Negative: there is none."""
@@ -433,7 +419,7 @@ class Producer:
         if sentence is None or pending is None:
             return
         self._log.note(Record.FAULT, n, "text", "passed_over", why=why, utterance=sentence.utterance,
-                       text_range=[sentence.window.start, sentence.window.end])  # fmt: skip
+                       text_range=[sentence.window.start, sentence.window.end], **self.standing)  # fmt: skip
         self._end_sentence(n, sentence, pending.origin)
         self._pending = None
 
@@ -444,37 +430,40 @@ class Producer:
         self.setting = setting
         if changed:
             self._lifeline = Lifeline()
-            self.pace = tempo(self._cast, self.setting.adapter, self.setting.mode, self._clocked)
+            self._tempo.change(n, setting)
             self.health = self._new_health()
-            self.begin()
+            self.begin(n)
             self.engine_ready(n)
         else:
-            self._tune(self._script.current)
+            self._tempo.tune(n, self._script.current, setting)
 
-    def hand_over(self, forced: bool) -> bool:
+    def hand_over(self, forced: bool) -> Seam | None:
         """The rest of the sentence begins anew, at the last word that has not begun to sound.
 
-        False: no word begins in what is left. `forced` because the engine is gone: then at the
+        None: no word begins in what is left. `forced` because the engine is gone: then at the
         word that sounds.
         """
-        sentence = self._sentence
+        sentence, pending = self._sentence, self._pending
         assert sentence is not None
         if sentence.untouched:
             self._go_on(sentence.number, sentence.window.start)
-            return True
+            return Seam()
+        chunk, accepted = (None, 0) if pending is None else (pending.origin.chunk_id, pending.accepted)
         after = self._ring.read + (0 if forced else FRAME)
         mark = self._marks.last_word(after, self._ring.written - FADE) if sentence.sure else None
         if mark is not None and mark.number == sentence.number:
+            seam = Seam("blend", mark.at, chunk, accepted)
             self._blend(mark)
         elif forced:
             mark = self._marks.last_of(sentence.number) if sentence.sure else self._marks.at(self._ring.written)
             assert mark is not None
+            seam = Seam("finish", None, chunk, accepted)
             self._stitcher.finish()
             self._marks.truncate(mark.at)
         else:
-            return False
+            return None
         self._go_on(mark.number, mark.start)
-        return True
+        return seam
 
     def _blend(self, mark: Mark) -> None:
         """Cut what is unplayed at `mark`; the old stream's next 5 ms are blended into the new one."""

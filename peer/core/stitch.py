@@ -5,11 +5,12 @@ Knows no engine and no clock: it is told where a stream begins, goes on and ends
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from .frame import Provenance
 from .pcm import EMPTY, FADE, Float, Int16, dither_at, fade_out, quantise, rise
-from .ring import Ring
 
 
 class Joint:
@@ -79,13 +80,22 @@ class Overlap:
         return out
 
 
+class Sink(Protocol):
+    """Where stitched samples go: the ring, or a tape."""
+
+    @property
+    def written(self) -> int: ...
+
+    def write(self, pcm: Int16, origin: Provenance, /) -> int: ...
+
+
 class Stitcher:
     """Writes the ring. While more is due the last 5 ms stay here, so that they can still be faded.
 
     `dither` is the seed of a triangular dither keyed by position, or None for none.
     """
 
-    def __init__(self, ring: Ring, dither: int | None = None) -> None:
+    def __init__(self, ring: Sink, dither: int | None = None) -> None:
         self._ring = ring
         self._dither = dither
         self._tail = EMPTY

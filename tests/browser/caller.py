@@ -21,8 +21,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from playwright.sync_api import Locator, Page
+
+from peer.core.errors import Refusal
+from peer.logbook import rows
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"Synchrony is ready: open (http://\S+)")
@@ -99,8 +101,10 @@ class Server:
     def records(self, session: str, *kinds: str) -> list[Json]:
         """The journal of a session so far, in order; of the given kinds, or all."""
         path = self.journal / f"{session}.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        found = [orjson.loads(line) for line in lines if line.endswith(b"\n")]
+        try:
+            found = rows(path)
+        except Refusal:
+            return []  # it is about to be begun
         return [one for one in found if not kinds or one["kind"] in kinds]
 
     def await_record(self, session: str, kind: str, seconds: float = 10.0, **fields: object) -> Json:

@@ -7,8 +7,9 @@ import zlib
 import numpy as np
 
 from peer.core.frame import Kind, Provenance, Pull, Span
-from peer.core.ledger import PER_RECORD, Ledger
+from peer.core.ledger import PER_RECORD, Ledger, checksums, level_of
 from peer.core.pcm import FRAME, SILENCE
+from SCENES.engines import Cost, ModelEngine
 from SCENES.harness import Theatre
 
 from .measure import TEXT
@@ -28,8 +29,25 @@ def test_a_record_a_second() -> None:
     assert len(found) == 1 and last is not None and ledger.flush() is None
     assert (found[0].fields["from"], found[0].fields["to"]) == (0, PER_RECORD)
     assert (last.fields["from"], last.fields["to"]) == (PER_RECORD, PER_RECORD + 5)
-    crc = found[0].fields["crc32"]
-    assert isinstance(crc, list) and crc[3] == zlib.crc32(np.full(FRAME, 3, np.int16).tobytes())
+    assert checksums(found[0].fields)[3] == zlib.crc32(np.full(FRAME, 3, np.int16).tobytes())
+
+
+def test_levels_are_half_decibels() -> None:
+    """Full scale is 255, the quietest noise is seen, silence is nothing."""
+    for value, level in ((32767, 255), (16384, 243), (1, 74), (0, 0)):
+        assert level_of(np.full(FRAME, value, np.int16)) == level
+
+
+def test_a_frame_that_rises_is_named() -> None:
+    """After a hole the first 5 ms were faded in: whoever builds the frame again must know."""
+    theatre = Theatre({"tone": ModelEngine(cost=Cost(0, 0.1), slow=lambda now: 15.0 if 500 < now < 4000 else 1.0)})
+    theatre.say(TEXT)
+    theatre.until_quiet()
+    ledger = Ledger()
+    left = [h.pull for h in theatre.frames if h.pull.pcm is not None]
+    records = [r for r in (*(ledger.add(p) for p in left), ledger.flush()) if r is not None]
+    named = [n for record in records for n in record.fields.get("rises", [])]  # type: ignore[attr-defined]
+    assert named and named == [p.n for p in left if p.rises]
 
 
 def test_a_hole_ends_a_record() -> None:

@@ -243,6 +243,11 @@ def frame_never_sent() -> Take:
     return replace(take, sent=take.sent[:50] + take.sent[51:])
 
 
+def another_decision() -> Take:
+    """A rung in the log that the controller did not choose."""
+    return with_row(spoken(), "request", 3, rung=5, low_latency=True)
+
+
 def frames_exchanged() -> Take:
     take = spoken()
     return replace(take, sent=(*take.sent[:50], take.sent[51], take.sent[50], *take.sent[52:]))
@@ -328,6 +333,9 @@ CLEAN: list[tuple[Callable[[Take], Finding], str]] = [
     (shapes.no_underflow, "spoken"),
     (shapes.first_audio_before_silence, "spoken"),
     (shapes.depth_in_band, "narrated"),
+    (shapes.remade, "spoken"),
+    (shapes.remade, "interrupted"),
+    (shapes.remade, "swapped"),
     (shapes.converges, "narrated"),
 ]
 
@@ -352,6 +360,9 @@ DOCTORED: list[tuple[Callable[[Take], Finding], Callable[[], Take]]] = [
     (shapes.log_equals_pcm, one_bit),
     (shapes.log_equals_pcm, unlogged_frames),
     (shapes.log_equals_pcm, frame_never_sent),
+    (shapes.remade, one_bit),
+    (shapes.remade, frame_never_sent),
+    (shapes.remade, another_decision),
     (shapes.monotonic, frames_exchanged),
     (shapes.monotonic, sample_played_twice),
     (shapes.monotonic, record_out_of_order),

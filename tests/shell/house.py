@@ -26,6 +26,8 @@ from peer.core.wish import Setting
 from peer.engines import Engines
 from peer.host import EngineHost, InlineHost
 from peer.journal import Journal
+from peer.larder import Larder
+from peer.logbook import rows
 from peer.portrait import Identity
 from peer.serve import capabilities, house
 from peer.session import Session
@@ -139,7 +141,7 @@ def voice_frames(pulls: list[Pull]) -> int:
 @asynccontextmanager
 async def talk(
     make: Callable[..., EngineHost] | None = inline, journal: Journal | None = None, adapter: str = "tone",
-    clocked: bool = False, **changes: object,
+    clocked: bool = False, larder: Larder | None = None, **changes: object,
 ) -> AsyncIterator[Talk]:  # fmt: skip
     """One session on the reference engine (`make` None: on real processes)."""
     made = config(**changes)
@@ -148,6 +150,7 @@ async def talk(
         session = Session(
             Identity("s" * 16, "token", 1), made, Setting(adapter, Voice(), Mode.LOW_LATENCY), engines,
             journal or Journal(None), tasks, lambda: capabilities(made.limits), clocked,
+            larder,
         )  # fmt: skip
         found = Talk(session)
         session.subscribe(found.told.append)
@@ -194,4 +197,5 @@ async def served(make: Callable[..., EngineHost] | None = inline, **changes: obj
 
 
 def lines(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """The records of a log, whole."""
+    return rows(path)

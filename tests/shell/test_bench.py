@@ -70,9 +70,10 @@ def test_quantiles_are_values_that_occurred() -> None:
 
 def test_frames_after_a_barge_in_are_read_from_the_log(tmp_path: Path) -> None:
     """Frames after a barge in are read from the log."""
-    frames = '{"kind":"frames","from":0,"to":9,"runs":[[0,"voice",0,[]],[4,"cut",0,[]],[5,"tail",0,[]]],"crc32":[]}'
+    header = '{"kind":"header","frame":0,"schema":1}'
+    frames = '{"kind":"frames","frame":0,"from":0,"to":9,"runs":[[0,"voice",0,[]],[4,"cut",0,[]],[5,"tail",0,[]]],"crc32":[]}'
     barge = '{"kind":"barge","result":"ok","frame":3}'
-    (tmp_path / "s.jsonl").write_text(f"{frames}\n{barge}\n")
+    (tmp_path / "s.jsonl").write_text(f"{header}\n{frames}\n{barge}\n")
 
     assert list(barge_in.from_journal(tmp_path)) == [1]
 
