@@ -1,37 +1,60 @@
-// The list of events: the same as the chart's marks, for keyboards and screen readers.
-// Knows no telemetry: it mirrors the series when it is open.
+// The list of events: the same as the marks of the lanes, for keyboards and screen readers.
+// Knows no canvas: it mirrors the marks of a track when it is open.
 
-import { GROUPS } from './timeline.js';
+import { rove } from './rove.js';
 
+export const LABELS = Object.freeze({
+  text: 'Text', cut: 'Barge-in', hold: 'Pause, resume', swap: 'Voice, engine', trouble: 'Trouble', fill: 'Hole', call: 'Call', mic: 'Microphone', tool: 'Tool',
+});
 const MAX_ROWS = 120;
 
-/** @param {{list: HTMLElement, details: HTMLDetailsElement, series: import('./timeline.js').Series}} given */
-export function mountEvents({ list, details, series }) {
+/** @param {{list: HTMLElement, details: HTMLDetailsElement, go: (frame: number) => void}} given `go`: somebody wants to see this frame */
+export function mountEvents({ list, details, go }) {
+  let track = null;
   let newest = 0;
 
   function row(mark) {
     const item = document.createElement('li');
     item.dataset.group = mark.group;
     item.dataset.kind = mark.kind;
-    for (const [name, text] of [['at', String(mark.frame)], ['kind', GROUPS[mark.group].label], ['more', mark.text || mark.kind]]) {
+    const at = document.createElement('button');
+    at.type = 'button';
+    at.className = 'at';
+    at.tabIndex = -1;
+    at.textContent = String(mark.frame);
+    at.setAttribute('aria-label', `Show frame ${mark.frame}`);
+    at.addEventListener('click', () => go(mark.frame));
+    item.append(at);
+    for (const [name, text] of [['kind', LABELS[mark.group] ?? mark.kind], ['more', mark.text || mark.kind]]) {
       const cell = document.createElement('span');
       cell.className = name;
       cell.textContent = text;
       item.append(cell);
     }
-    item.firstElementChild.title = 'frame';
     return item;
   }
 
-  /** Adds what is new; chunks come ten a second and are left to the chart. */
+  /** Adds what is new. */
   function draw() {
-    if (!details.open) return;
-    const fresh = series.marks.filter((mark) => mark.key > newest && mark.group !== 'chunk');
-    newest = series.marks.at(-1)?.key ?? newest;
-    if (fresh.length) list.prepend(...fresh.slice(-MAX_ROWS).reverse().map(row));
+    if (!details.open || !track) return;
+    const { marks } = track;
+    const fresh = [];
+    for (let at = marks.length - 1; at >= 0 && marks.get(at).key > newest && fresh.length < MAX_ROWS; at -= 1) fresh.push(marks.get(at));
+    if (!fresh.length) return;
+    newest = fresh.reduce((most, mark) => Math.max(most, mark.key), newest);
+    list.prepend(...fresh.map(row));
     while (list.children.length > MAX_ROWS) list.lastElementChild.remove();
   }
 
+  rove(list, 'button');
   details.addEventListener('toggle', draw);
-  return { draw, clear: () => { list.replaceChildren(); newest = 0; } };
+  return {
+    draw,
+    show(next) {
+      track = next;
+      newest = 0;
+      list.replaceChildren();
+      draw();
+    },
+  };
 }

@@ -73,7 +73,7 @@ export function createHttp(token, send = (...given) => fetch(...given)) {
   }
 
   /** For EventSource and sendBeacon, which cannot set headers. */
-  const withToken = (path) => (token ? `${path}?access_token=${encodeURIComponent(token)}` : path);
+  const withToken = (path) => (token ? `${path}${path.includes('?') ? '&' : '?'}access_token=${encodeURIComponent(token)}` : path);
 
   return {
     request,

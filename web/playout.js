@@ -20,6 +20,12 @@ export function ahead(a, b) {
 export const passed = (played, mark) => played !== null && ahead(played, mark) > 0;
 
 /**
+ * The session's frame that a timestamp falls in; the call began within half the clock's turn (12 hours).
+ * @param {number | null} rtp @param {number | null} zero timestamp of frame 0 @returns {number | null}
+ */
+export const frameOf = (rtp, zero) => (rtp === null || zero === null ? null : Math.floor(ahead(rtp, zero) / 960));
+
+/**
  * Delay in the jitter buffer between two readings.
  * @param {{delayS: number, emitted: number} | null} before @param {{delayS: number, emitted: number}} now
  * @returns {number | null} ms, null when nothing was played in between

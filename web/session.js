@@ -3,8 +3,9 @@
 
 import { placeCall } from './call.js';
 import { createRequests, freshId, refusalIn } from './channel.js';
+import { createHeard } from './heard.js';
 import { createHush } from './hush.js';
-import { createPlayout } from './playout.js';
+import { createPlayout, frameOf } from './playout.js';
 import { Trouble } from './http.js';
 import { WAITS_MS, waitMs } from './reconnect.js';
 import { pieces } from './typing.js';
@@ -21,6 +22,8 @@ const HELD = new Set(['lost', 'remote']);
 const CONFIGURE_MS = 60_000;
 /** A live server answers in a few ms; a browser takes 8 s to see that one is gone. */
 const DOUBT_MS = 2_000;
+/** Words light up this close (ms) to when they are heard: eyes do not see less. */
+const LOOK_MS = 50;
 const NEW_ONE = 'The earlier conversation was over; this is a new one.';
 
 /**
@@ -52,6 +55,12 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     quiet: () => audio.quiet(),
   });
 
+  /** The timestamp of the session's frame 0 in this call, as its greeting told it. */
+  let zero = null;
+  let looking = null;
+  const heardFrame = () => frameOf(playout.played(), zero);
+  const heard = createHeard({ played: heardFrame, release: dispatch });
+
   // ---- calls
 
   function place() {
@@ -72,6 +81,8 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
   }
 
   function drop() {
+    clearInterval(looking);
+    heard.forget();
     playout.stop();
     requests.close();
     hush.refused();
@@ -137,16 +148,24 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
       case 'hello': return greeted(event);
       case 'flush':
         hush.flush(event.rtp);
+        heard.look();
+        heard.forget();
         mark('flush');
         return undefined;
-      case 'speech': return dispatch({ type: 'speech', state: event.state, utterance: event.utterance });
-      case 'spoken': return dispatch({ type: 'spoken', utterance: event.utterance, to: event.to });
+      case 'speech': return spoke({ type: 'speech', state: event.state, utterance: event.utterance });
+      case 'spoken': return heard.left(event.frame, { type: 'spoken', utterance: event.utterance, to: event.to });
       case 'config': return dispatch({ ...event, type: 'config' });
       case 'mic': return dispatch({ type: 'hearing', on: Boolean(event.speaking) });
       case 'notice': return tell(event.level, event.text);
       case 'bye': return farewell(event.reason);
       default: return undefined;
     }
+  }
+
+  /** The end of speech is the end of its words, and they are heard later than they leave. */
+  function spoke(change) {
+    if (String(change.state).toLowerCase() === 'idle') heard.then(change);
+    else dispatch(change);
   }
 
   function greeted(event) {
@@ -159,6 +178,8 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
       tell('warning', `The server speaks version ${event.protocol} of the protocol, this page version ${PROTOCOL}. Reload the page.`);
     }
     playout.start(event.rtp);
+    zero = Number.isInteger(event.rtp) ? event.rtp : null;
+    looking = setInterval(heard.look, LOOK_MS);
     if (call.location) endTelemetry = listen(http.withToken(`${call.location}/events`), onTelemetry, doubt);
     const change = wanted();
     if (change) configure(change);
@@ -322,6 +343,7 @@ export function createSession({ store, http, audio, microphone, iceServers, mark
     useTrack: (track) => call?.useTrack(track),
     stats: async () => (await call?.inbound())?.stats ?? null,
     rtp: () => playout.played(),
+    heard: heardFrame,
     get pc() { return call?.pc ?? null; },
     get hush() { return hush.state; },
   };
