@@ -126,10 +126,14 @@ class Driver:
         return [chunk async for chunk in self.host.render(request, deadline)]
 
     async def struck(self, request: Request) -> list[AudioChunk]:
-        """The pieces of a request whose process is killed as soon as it works on it, and which is asked again."""
-        deadline = asyncio.get_running_loop().time() + FAR
+        """The pieces of a request whose process is killed while it is asked for it, and which is asked again.
+
+        It is stopped first: a fast engine would have answered before the blow.
+        """
+        deadline, pid = asyncio.get_running_loop().time() + FAR, int(str(self.host.status()["pid"]))
+        os.kill(pid, signal.SIGSTOP)
         with self.host.render(request, deadline) as render:
-            os.kill(int(str(self.host.status()["pid"])), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             with pytest.raises(Broken):
                 async for _ in render:
                     pass

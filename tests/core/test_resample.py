@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.core.pcm import RATE, Float
-from peer.core.resample import Resampler
+from peer.core.resample import BLOCK, Resampler
 
 RATES = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 
@@ -55,3 +55,16 @@ def test_after_the_flush_nothing_is_owed() -> None:
     stream.push(np.ones(100, np.float32))
     stream.flush()
     assert len(stream.flush()) == 0
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050, 24_000, 44_100])
+def test_what_is_there_depends_on_how_much_came_alone(rate: int) -> None:
+    """After so many samples so many are given back, however they were cut: a replay cuts otherwise."""
+    pcm = np.random.default_rng(1).normal(0, 0.1, rate).astype(np.float32)
+    counts: dict[int, set[int]] = {}
+    for step in (7, 64, 441, 5000):
+        stream = Resampler(rate)
+        for start in range(0, len(pcm), step):
+            stream.push(pcm[start : start + step])
+            counts.setdefault(stream.taken // BLOCK, set()).add(stream.given)
+    assert all(len(given) == 1 for given in counts.values())

@@ -71,7 +71,8 @@ def test_quantiles_are_values_that_occurred() -> None:
 def test_frames_after_a_barge_in_are_read_from_the_log(tmp_path: Path) -> None:
     """Frames after a barge in are read from the log."""
     header = '{"kind":"header","frame":0,"schema":1}'
-    frames = '{"kind":"frames","frame":0,"from":0,"to":9,"runs":[[0,"voice",0,[]],[4,"cut",0,[]],[5,"tail",0,[]]],"crc32":[]}'
+    runs = '[[0,"voice",0,[]],[4,"cut",0,[]],[5,"tail",0,[]]]'
+    frames = f'{{"kind":"frames","frame":0,"from":0,"to":9,"runs":{runs},"crc32":[]}}'
     barge = '{"kind":"barge","result":"ok","frame":3}'
     (tmp_path / "s.jsonl").write_text(f"{header}\n{frames}\n{barge}\n")
 
