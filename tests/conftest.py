@@ -30,3 +30,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         where = Path(item.path).relative_to(config.rootpath).as_posix()
         if where.startswith(ALONE) or "_live" in item.name:
             item.add_marker("alone")
+        if item.get_closest_marker("slow") and os.environ.get("REQUIRE_ALL") != "1":
+            item.add_marker(pytest.mark.skip(reason="minutes in real time: REQUIRE_ALL=1 make test"))
