@@ -32,6 +32,8 @@ ACTS = 12
 """Things that happen in the story, in virtual time."""
 THREADS = "7"
 """What the replaying process asks for; workers pin their own."""
+KEEP = ("--keep-chunks",)
+"""What an engine without determinism said is kept: nobody could render it again."""
 LONG_S = 120.0
 
 
@@ -66,7 +68,7 @@ def live(stage: Stage) -> Performance:
 async def _live(stage: Stage) -> Performance:
     with tempfile.TemporaryDirectory(prefix="synchrony-scene-") as name:
         folder = Path(name)
-        async with Server(stage.engine, folder) as server, Caller(server.url) as caller:
+        async with Server(stage.engine, folder, options=KEEP) as server, Caller(server.url) as caller:
             await _conversation(caller, stage)
             await caller.until(lambda: caller.state() == "IDLE", LONG_S)
         take = take_of(server.log(caller.session), caller)
@@ -95,7 +97,7 @@ async def _conversation(caller: Caller, stage: Stage) -> None:
 async def _torn(stage: Stage, folder: Path) -> Path:
     """The log of a call whose server is killed while it speaks, at any instant."""
     rng = random.Random(stage.seed)
-    async with Server(stage.engine, folder) as server:
+    async with Server(stage.engine, folder, options=KEEP) as server:
         with suppress(Exception):  # the caller's line breaks with the server
             async with Caller(server.url) as caller:
                 await caller.answer(caller.ask("say", text=narration(4, stage.seed)))

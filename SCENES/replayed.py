@@ -50,7 +50,7 @@ def same_again(rows: Iterable[Row], render: Render) -> Finding:
     faults: list[str] = []
     compared = 0
     for row in rows:
-        if row.get("kind") == "chunk" and number(row, "chunk") in asked:
+        if row.get("kind") == "chunk" and row.get("result") == "ok" and number(row, "chunk") in asked:
             compared += 1
             digest = hashlib.blake2b(digest_size=16)
             for piece in render(request_of(*asked[number(row, "chunk")])):

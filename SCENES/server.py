@@ -33,6 +33,8 @@ class Server:
     engine: str
     journal: Path
     spill: str = ""
+    options: Sequence[str] = ()
+    """More of the command line."""
     url: str = ""
     lines: list[str] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
@@ -47,6 +49,7 @@ class Server:
             str(self.journal),
             "--adapter",
             self.engine,
+            *self.options,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
