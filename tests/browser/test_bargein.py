@@ -78,6 +78,7 @@ def test_the_page_is_silent_at_once(open_page: OpenPage, way: Callable[[Caller],
     caller = open_page(init=CUT_WIRE)
     caller.call()
     caller.speak()
+    until(lambda: caller.rms() > 0.005, "the voice is heard")
     caller.page.evaluate("() => { window.cut = true; window.off = synchrony.listen('off', {holdMs: 250}); }")
     way(caller)
     silent_at = caller.page.evaluate("window.off")
