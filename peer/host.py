@@ -35,8 +35,8 @@ SILENCE_S = 10.0
 GRACE_S = 10.0
 """For a worker to leave a render that was cancelled: as long as for a step. Then it hangs, and is killed."""
 
-WARM_S = 120.0
-"""From the start of a worker to READY: the largest model measured loads in 5 s from a cold disk."""
+WARM_S = 300.0
+"""From the start of a worker to READY: a billion weights loaded and tried on a busy core took 110 s."""
 
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Before the n-th restart in a row: at once, then doubling. What still fails after half a minute is not hurried:
